@@ -1,0 +1,39 @@
+# make setup  make demo  make test  make lint  make bench
+# Each makes its own virtual environment in .venv, again when the requirements change.
+# PYTHON=python3.10 picks the Python; REQUIREMENTS=requirements-cu112.txt is for a machine with a GPU.
+
+PYTHON ?= $(firstword $(shell for p in python3.11 python3.10 python3.9 python3.8 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null && echo $$p; done) python3)
+REQUIREMENTS ?= requirements.txt
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed-$(basename $(REQUIREMENTS))
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(STAMP)
+
+$(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 8) <= v <= (3, 11) else \
+	"Python %d.%d cannot run MXNet 1.9.1: install Python 3.8 to 3.11 and name it, as in make PYTHON=python3.11" % v)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "$(PYTHON) cannot make virtual environments: install its venv package (on Debian, python3-venv)"; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) -r requirements-dev.txt
+	touch $@
+
+demo: setup
+	$(RUN) tools/demo.py
+
+test: setup
+	$(RUN) -m pytest
+
+lint: setup
+	$(RUN) -m ruff check .
+
+bench: setup
+	$(RUN) tools/benchmark.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,70 @@
+"""Fixtures that several tests share."""
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "network: needs a package registry")
+    config.addinivalue_line("markers", "gpu: needs a CUDA device")
+    config.addinivalue_line("markers", "cuda_wheels: installs NVIDIA's wheels, two gigabytes")
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of reference material; tests that need it skip where it is absent."""
+    if not (SHARED / "reference" / "networks.json").is_file():
+        pytest.skip("the reference material is not at ../shared")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def fill(shared):
+    """The module with the rule for deterministic parameters and images (reference/fill.py)."""
+    import importlib.util
+    spec = importlib.util.spec_from_file_location("fill", shared / "reference" / "fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def published(shared):
+    """Prefix of the published MobileFaceNet checkpoint (epoch 0)."""
+    if not (shared / "pretrained" / "y1" / "model-0000.params").is_file():
+        pytest.skip("the published checkpoint is not at ../shared/pretrained/y1")
+    return shared / "pretrained" / "y1" / "model"
+
+
+@pytest.fixture
+def command(root):
+    """Run a command of the repository in a process of its own: command("eval/verification.py", ...)."""
+    import subprocess
+
+    def run(path, *arguments, **options):
+        return subprocess.run([sys.executable, str(root / path), *map(str, arguments)], capture_output=True,
+                              text=True, **options)
+    return run
+
+
+@pytest.fixture(scope="session")
+def orl(root):
+    """The folder of the installed ORL dataset, which is fetched where it is missing."""
+    from datasets.orl import install
+    from runtime import Failure
+    folder = root / "datasets" / "orl"
+    try:
+        install(folder)
+    except Failure as failure:
+        pytest.skip(str(failure))
+    return folder
