@@ -1,0 +1,113 @@
+"""Files that appear under their name only when they are whole.
+
+What is written goes to a temporary file in the same folder, which takes the name in one step once
+everything is on the disk. A run that is killed at any moment leaves the older file as it was.
+"""
+import contextlib
+import errno
+import os
+import stat
+
+from runtime import Failure
+
+try:
+    import fcntl
+except ImportError:  # no such locks on this system; writers of one file then have to take turns
+    fcntl = None
+
+
+def _lock(descriptor):
+    """Lock an open file for this process alone; False where another holds it."""
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Filesystems without locks are written to all the same.
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+def _is(descriptor, path):
+    """Whether `path` still names the file that is open."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _open_temporary(path):
+    """Open the temporary file for `path`: `.name.part.extension`, or the next free number.
+
+    The name is the same each time, so that a killed run leaves one temporary at most, which the
+    next run takes over. A lock tells what a killed run left from what another process is writing.
+    """
+    folder, name = os.path.split(path)
+    stem, extension = os.path.splitext(name)
+    number = 0
+    while True:
+        temporary = os.path.join(folder, f".{stem}.part{number or ''}{extension}")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            locked = _lock(descriptor)
+            if locked and _is(descriptor, temporary):
+                os.ftruncate(descriptor, 0)
+                return descriptor, temporary
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        number += not locked  # where it was locked but renamed meanwhile, the name is free again
+
+
+@contextlib.contextmanager
+def whole_path(path):
+    """Yield the path of a temporary file that becomes `path` when the block ends without an exception.
+
+    For libraries that write by name; the temporary has the extension of `path`. Where the block
+    fails, also by Ctrl-C, the temporary is removed and what was at `path` stays.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to write. A symbolic link is followed. Devices and pipes are written directly.
+
+    Raises
+    ------
+    Failure
+        `path` is a folder.
+    OSError
+        As the system reports it: no such folder, no permission, no space.
+    """
+    path = os.path.realpath(path)
+    if os.path.isdir(path):
+        raise Failure(f"{path} is a folder: name a file")
+    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        yield path
+        return
+    descriptor, temporary = _open_temporary(path)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def whole_file(path, mode="wb"):
+    """Open `path` for writing; it appears, or replaces the older one, when the block succeeds.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    mode : {"wb", "w"}
+        Text is UTF-8 with ``\\n`` at the end of lines on every system.
+    """
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with whole_path(path) as temporary, open(temporary, mode, **text) as file:
+        yield file
