@@ -1,0 +1,202 @@
+"""Pair verification of a checkpoint: k-fold accuracy, TAR at FAR 1e-3 (Sec. 3.1, Tables 2 to 4).
+
+    python eval/verification.py --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
+    python eval/verification.py --model ../y1/model,0 --target datasets/orl/orl.bin
+    python eval/verification.py --target lfw --no-flip
+
+The first is judged on lfw, cfp_fp and agedb_30; the last takes the newest checkpoint under models/ and a single crop
+of each image, as the paper does, where the original's scripts sum the embeddings of the image and its mirror image.
+"""
+import os, sys  # noqa: E401, I001
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import argparse
+import json
+import math
+import re
+
+import numpy as np
+
+from datasets.files import whole_file
+from datasets.verification_file import read
+from eval.checkpoints import load, newest, parse
+from eval.contexts import parse_context
+from eval.embedding import Embedder
+from eval.protocol import format_lines, verify
+from eval.worst_pairs import draw_worst_pairs
+from runtime import Failure, run_command
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DEFAULT_TARGETS = "lfw,cfp_fp,agedb_30"
+
+
+def find_targets(targets, data_dir):
+    """Find verification files.
+
+    Parameters
+    ----------
+    targets : str or None
+        Comma-separated names or paths (what ends in .bin, or contains a folder). None: lfw, cfp_fp and agedb_30, as
+        far as they are there.
+    data_dir : str
+        A name is looked for as `DATA_DIR/NAME.bin`, then in the folders of `DATA_DIR`, in alphabetical order.
+
+    Returns
+    -------
+    found : list of (str, str)
+        Name and path.
+    missing : list of str
+        Names that were not asked for and are not there.
+
+    Raises
+    ------
+    Failure
+        One that was asked for is missing, or all are.
+    """
+    found, missing = [], []
+    for target in filter(None, map(str.strip, (targets or DEFAULT_TARGETS).split(","))):
+        if target.endswith(".bin") or os.sep in target:
+            name, path = os.path.splitext(os.path.basename(target))[0], target if os.path.exists(target) else None
+            where = f"{target} is missing"
+        else:
+            name, path = target, _look_up(target, data_dir)
+            where = f"{target}.bin is neither in {data_dir} nor in a folder of it"
+        if path:
+            found.append((name, path))
+        elif targets:
+            raise Failure(f"{where}; give its folder with --data-dir, or its path with --target (datasets/orl.py "
+                          "installs orl, datasets/pairs.py makes such a file from images)")
+        else:
+            missing.append(name)
+    if not found:
+        raise Failure(f"none of {', '.join(f'{name}.bin' for name in missing)} is in {data_dir} or a folder of it; "
+                      "they come with the published training sets: give their folder with --data-dir, or other files "
+                      "with --target (datasets/orl.py installs orl)")
+    return found, missing
+
+
+def _look_up(name, data_dir):
+    """Return the path of a verification file by its name, or None."""
+    folders = [data_dir]
+    if os.path.isdir(data_dir):
+        folders += sorted(entry.path for entry in os.scandir(data_dir) if entry.is_dir())
+    return next((path for path in (os.path.join(folder, name + ".bin") for folder in folders)
+                 if os.path.isfile(path)), None)
+
+
+def _positive(text):
+    if not re.fullmatch("0*[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999999")
+    return int(text)
+
+
+def _span(text):
+    numbers = [int(number) for number in re.findall("[0-9]{1,9}", text)]
+    if not re.fullmatch("[0-9]{1,9},[0-9]{1,9}", text) or numbers[0] >= numbers[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not A,B with A less than B")
+    return numbers
+
+
+def parse_arguments(arguments=None):
+    """Read the command's flags; ends the process with status 2 where they are wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="PREFIX,EPOCH, or PREFIX for all epochs found, or PREFIX,1|2|3; by default the "
+                        "newest under --models-root")
+    parser.add_argument("--models-root", default=os.path.join(ROOT, "models"), help="default: %(default)s")
+    parser.add_argument("--data-dir", default=os.path.join(ROOT, "datasets"), help="where names are looked for: in it, "
+                        "then in its folders (default: %(default)s)")
+    parser.add_argument("--target", help="verification files, comma-separated: names, or paths of .bin files "
+                        f"(default: {DEFAULT_TARGETS}, as far as they are there)")
+    parser.add_argument("--batch-size", type=_positive, default=64, help="default: %(default)s")
+    parser.add_argument("--nfolds", type=_positive, default=10, help="default: %(default)s")
+    device = parser.add_mutually_exclusive_group()
+    device.add_argument("--gpu", dest="ctx", metavar="N", type="gpu:{}".format, help="run on that GPU")
+    device.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
+    parser.add_argument("--no-flip", action="store_true", help="a single crop, as in the paper, printed as Accuracy")
+    parser.add_argument("--max", type=_span, metavar="A,B", help="of more than B epochs found for PREFIX, newest "
+                        "first, take those from A up to B")
+    parser.add_argument("--mode", type=int, choices=(0, 1, 2), default=0, help="1 also draws the pairs that are told "
+                        "worst, 2 also writes the embeddings")
+    parser.add_argument("--output", default=".", help="folder for what --mode writes (default: the current one)")
+    parser.add_argument("--json", metavar="OUT", help="write the results to this file, too")
+    options = parser.parse_args(arguments)
+    if options.target is not None and not options.target.strip(" ,"):
+        parser.error("--target names no verification file")
+    try:
+        options.contexts = parse_context(options.ctx)
+        options.prefix, options.epochs = parse(options.model) if options.model is not None else (None, [])
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        parser.error(str(error))
+    if options.ctx and len(options.contexts) > 1:
+        parser.error(f"{options.ctx}: verification runs on one device")
+    if options.max and options.model in (options.prefix, None) and len(options.epochs) > options.max[1]:
+        newest_first = options.epochs[::-1]
+        options.epochs = newest_first[slice(*options.max)][::-1]
+    if options.mode and len(options.epochs) > 1:
+        parser.error(f"--mode {options.mode} takes one checkpoint: give --model PREFIX,EPOCH")
+    return options
+
+
+def _write_mode(options, name, path, images, issame, result):
+    """Write what --mode 1 or 2 asks for beside the measures."""
+    os.makedirs(options.output, exist_ok=True)
+    start = os.path.join(options.output, name)
+    if options.mode == 1:
+        draw_worst_pairs(f"{start}-worst.png", images, issame, result.distances, name=path)
+    else:
+        for kind, values in (("embeddings", result.embeddings), ("issame", issame)):
+            with whole_file(f"{start}-{kind}.npy", "wb") as file:
+                np.save(file, values)
+
+
+def _summary(name, path, prefix, epoch, result):
+    """Return what goes into the JSON file: plain numbers, null for what cannot be computed."""
+    def plain(value):
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+    kept = {key: plain(value) for key, value in result.items() if key not in ("distances", "embeddings")}
+    return {"target": name, "path": path, "model": prefix, "epoch": epoch, **kept}
+
+
+def _load(options, epoch, embedder):
+    """Return an embedder with the parameters of an epoch: the one that is there, where there is one."""
+    symbol, arg_params, aux_params = load(options.prefix, epoch)
+    print("loading", options.prefix, epoch, flush=True)
+    if embedder is None:
+        return Embedder(symbol, arg_params, aux_params, options.contexts[0], options.batch_size)
+    embedder.set_params(arg_params, aux_params)
+    return embedder
+
+
+def main():
+    """Verify checkpoints on verification files and print the original's lines."""
+    options = parse_arguments()
+    if options.prefix is None:
+        options.prefix, epoch = newest(options.models_root)
+        options.epochs = [epoch]
+    targets, missing = find_targets(options.target, options.data_dir)
+    if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
+        raise Failure(f"{options.json}: its folder is not there; make it, or name another file with --json")
+    for name in missing:
+        print(f"{name}.bin is not in {options.data_dir}, and left out", file=sys.stderr)
+    embedder, loaded, summaries = None, None, []
+    for name, path in targets:
+        images, issame = read(path)
+        for epoch in options.epochs:
+            if epoch != loaded:
+                embedder, loaded = _load(options, epoch, embedder), epoch
+            result = verify(embedder, images, issame, options.nfolds, not options.no_flip, path, progress=True)
+            print("\n".join(format_lines(name, None, result)), flush=True)
+            if options.mode:
+                _write_mode(options, name, path, images, issame, result)
+            summaries.append(_summary(name, path, options.prefix, epoch, result))
+        if len(options.epochs) > 1:
+            best = max(one["accuracy"] for one in summaries if one["target"] == name)
+            print(f"Max of [{name}] is {best:1.5f}", flush=True)
+    if options.json:
+        with whole_file(options.json, "w") as file:
+            json.dump(summaries, file, indent=1)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,204 @@
+"""The verification command: its flags, what it prints, and how it fails."""
+import json
+import os
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets import verification_file
+from eval import verification
+from runtime import Failure, mx
+
+
+def small_network():
+    net = mx.sym.Pooling(mx.sym.Variable("data"), kernel=(28, 28), stride=(28, 28), pool_type="avg")
+    return mx.sym.FullyConnected(net, num_hidden=6, name="fc1")
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A folder with epochs 1, 2 and 3 of a checkpoint, the second written last."""
+    folder = tmp_path / "models" / "small-arcface-orl"
+    folder.mkdir(parents=True)
+    for epoch in (1, 3, 2):
+        args = {"fc1_weight": mx.nd.array(np.random.RandomState(epoch).normal(size=(6, 48))), "fc1_bias": mx.nd.ones(6)}
+        mx.model.save_checkpoint(str(folder / "model"), epoch, small_network(), args, {})
+        os.utime(folder / f"model-{epoch:04d}.params", (epoch != 2, epoch != 2) if epoch != 2 else (9, 9))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """A data folder with lfw.bin in it and agedb_30.bin in a folder of it, 20 pairs each."""
+    rng, folder = np.random.RandomState(0), tmp_path / "data"
+    for name in ("lfw.bin", "faces/agedb_30.bin"):
+        images = [cv2.imencode(".png", rng.randint(0, 256, (112, 112, 3)).astype(np.uint8))[1].tobytes()
+                  for _ in range(40)]
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        verification_file.write(folder / name, images, np.arange(20) % 2 == 0)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: its standard output as lines."""
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["verification.py", *map(str, arguments)])
+        verification.main()
+        return capsys.readouterr().out.splitlines()
+    return call
+
+
+ACCURACY = r"([01]\.[0-9]{5})\+-0\.[0-9]{5}"
+
+
+def block(name):
+    return [rf"\[{name}\]XNorm: [0-9]+\.[0-9]{{6}}", rf"\[{name}\]Accuracy: 0\.00000\+-0\.00000",
+            rf"\[{name}\]Accuracy-Flip: {ACCURACY}", rf"\[{name}\]TAR@FAR=1e-3: .+"]
+
+
+def check(lines, *forms):
+    assert len(lines) == len(forms), lines
+    for line, form in zip(lines, forms):
+        assert re.fullmatch(form, line), line
+
+
+def test_all_epochs_of_a_prefix(models, sets, run):
+    prefix = models / "small-arcface-orl" / "model"
+    lines = run("--model", prefix, "--data-dir", sets, "--target", "lfw")
+    check(lines, *[form for epoch in (1, 2, 3) for form in [rf"loading .*model {epoch}", *block("lfw")]],
+          r"Max of \[lfw\] is [01]\.[0-9]{5}")
+    flips = [re.fullmatch(rf".*Flip: {ACCURACY}", line).group(1) for line in lines if "Flip" in line]
+    assert lines[-1].endswith(max(flips))
+    # Each epoch gives what it gives alone.
+    for epoch, flip in zip((1, 2, 3), flips):
+        assert flip in run("--model", f"{prefix},{epoch}", "--data-dir", sets, "--target", "lfw")[3]
+
+
+def test_some_epochs(models, sets, run):
+    prefix = models / "small-arcface-orl" / "model"
+    lines = run("--model", f"{prefix},3|1", "--data-dir", sets, "--target", "lfw,agedb_30")
+    assert [line.split()[-1] for line in lines if line.startswith("loading")] == ["3", "1", "3", "1"]
+    assert [line[:15] for line in lines if line.startswith("Max of ")] == ["Max of [lfw] is", "Max of [agedb_3"]
+
+
+def test_the_newest_few(models, sets, run):
+    prefix = models / "small-arcface-orl" / "model"
+    for span, epochs in [("0,2", ["2", "3"]), ("1,2", ["2"]), ("0,3", ["1", "2", "3"]), ("5,9", ["1", "2", "3"])]:
+        lines = run("--model", prefix, "--max", span, "--data-dir", sets, "--target", "lfw")
+        assert [line.split()[-1] for line in lines if line.startswith("loading")] == epochs
+
+
+def test_the_newest_checkpoint_on_the_sets_that_are_there(models, sets, run, capsys):
+    lines = run("--models-root", models, "--data-dir", sets)
+    check(lines, r"loading .*model 2", *block("lfw"), *block("agedb_30"))
+    assert run("--models-root", models, "--data-dir", sets, "--target", sets / "faces" / "agedb_30.bin") == [
+        line for line in lines if not line.startswith("[lfw]")]
+
+
+def test_a_single_crop(models, sets, run):
+    check(run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--no-flip"), r"loading .*",
+          r"\[lfw\]XNorm: .*", rf"\[lfw\]Accuracy: {ACCURACY}", r"\[lfw\]TAR@FAR=1e-3: .*")
+
+
+def test_json(models, sets, run, tmp_path):
+    lines = run("--models-root", models, "--data-dir", sets, "--nfolds", 5, "--batch-size", 3, "--json",
+                tmp_path / "out.json")
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert [(one["target"], one["epoch"]) for one in results] == [("lfw", 2), ("agedb_30", 2)]
+    for one, line in zip(results, [line for line in lines if "Flip" in line]):
+        assert f"{one['accuracy']:1.5f}+-{one['std']:1.5f}" in line
+        assert len(one["accuracies"]) == len(one["thresholds"]) == 5
+        assert np.mean(one["accuracies"]) == pytest.approx(one["accuracy"])
+
+
+def test_json_has_null_for_what_cannot_be_computed(models, run, tmp_path, sets):
+    images, _ = verification_file.read(sets / "lfw.bin")
+    verification_file.write(tmp_path / "same.bin", images, [True] * 20)
+    run("--models-root", models, "--target", tmp_path / "same.bin", "--json", tmp_path / "out.json")
+    (one,) = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
+    assert one["tar"] is one["far"] is one["auc"] is None
+    assert one["no_tar"] == "the set has no impostor pairs"
+
+
+def test_worst_pairs(models, sets, run, tmp_path):
+    output = tmp_path / "new" / "out"
+    run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--mode", 1, "--output", output)
+    picture = cv2.imread(str(output / "lfw-worst.png"))
+    # Ten pairs of either kind, one below the other; two images a pair, two columns.
+    assert picture.shape[0] == 10 * (112 + 18)
+    assert picture.shape[1] >= 4 * 112
+
+
+def test_embeddings(models, sets, run, tmp_path):
+    run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--mode", 2, "--output", tmp_path)
+    embeddings, issame = (np.load(tmp_path / f"lfw-{kind}.npy") for kind in ("embeddings", "issame"))
+    assert embeddings.shape == (40, 6)
+    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (issame == (np.arange(20) % 2 == 0)).all()
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--model", "model,"], ["--model", "model,x"], ["--model", ",1"], ["--batch-size", "0"], ["--batch-size", "x"],
+    ["--batch-size", "9" * 5000], ["--nfolds", "0"], ["--nfolds", "-1"], ["--mode", "3"], ["--max", "3"],
+    ["--max", "3,1"], ["--max", "a,b"], ["--ctx", "tpu"], ["--ctx", "cpu:0,cpu:1"], ["--gpu", "x"], ["--gpu", "-1"],
+    ["--gpu", "0", "--ctx", "cpu"], ["--unheard"], ["stray"], ["--model", "model,1|2", "--mode", "1"],
+    ["--target", " , "]])
+def test_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        verification.parse_arguments(arguments)
+    assert caught.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_targets(sets):
+    find = verification.find_targets
+    lfw, agedb = str(sets / "lfw.bin"), str(sets / "faces" / "agedb_30.bin")
+    assert find(None, str(sets)) == ([("lfw", lfw), ("agedb_30", agedb)], ["cfp_fp"])
+    assert find(f"agedb_30,{lfw}", str(sets)) == ([("agedb_30", agedb), ("lfw", lfw)], [])
+    for target, said in [("lfw,cfp_fp", "cfp_fp.bin is neither in"), ("nowhere/x.bin", "nowhere/x.bin is missing")]:
+        with pytest.raises(Failure, match=f"{said}.*--data-dir"):
+            find(target, str(sets))
+    with pytest.raises(Failure, match=r"none of lfw.bin, cfp_fp.bin, agedb_30.bin .*orl"):
+        find(None, str(sets / "nowhere"))
+
+
+def one_line(done, *said):
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("verification.py: ")
+    for part in said:
+        assert part in done.stderr
+
+
+def test_failures_are_one_line(command, models, sets, tmp_path):
+    prefix = models / "small-arcface-orl" / "model"
+    program, lfw = "eval/verification.py", sets / "lfw.bin"
+    one_line(command(program, "--model", tmp_path / "nowhere,1", "--target", lfw), "nowhere-0001.params")
+    one_line(command(program, "--model", f"{prefix},7", "--target", lfw), "model-0007.params", "1, 2, 3")
+    one_line(command(program, "--model", f"{prefix},1", "--target", "unheard"), "unheard.bin")
+    (tmp_path / "cut.bin").write_bytes(lfw.read_bytes()[:5000])
+    one_line(command(program, "--model", f"{prefix},1", "--target", tmp_path / "cut.bin"), "cut.bin")
+    one_line(command(program, "--model", f"{prefix},1", "--target", lfw, "--nfolds", 21), "20 pairs", "21 folds")
+    one_line(command(program, "--model", f"{prefix},1", "--target", lfw, "--json", tmp_path / "no" / "out.json"),
+             "out.json")
+
+
+def test_no_gpu_is_one_line(command):
+    if mx.context.num_gpus():
+        pytest.skip("there is a GPU here")
+    one_line(command("eval/verification.py", "--gpu", 0), "gpu:0", "no GPU")
+
+
+def test_wrong_usage_ends_with_2(command):
+    assert command("eval/verification.py", "--mode", 7).returncode == 2
+
+
+def test_the_published_checkpoint(command, published, shared, tmp_path):
+    done = command("eval/verification.py", "--model", f"{published},0", "--target",
+                   shared / "reference" / "small_lfw.bin", cwd=tmp_path)
+    assert done.returncode == 0
+    check(done.stdout.splitlines(), r"loading .*model 0", *block("small_lfw"))
+    assert done.stdout.splitlines()[-1].endswith("cannot be computed: the set has no impostor pairs")
