@@ -21,7 +21,7 @@ STATES_KEPT = 2
 _STATE = re.compile(r"step-\d{8,}(-\d+)?$")
 
 
-def _saved_size(arrays):
+def saved_size(arrays):
     """Return the number of bytes of an MXNet parameter file with these NDArrays."""
     body = sum(24 + 8 * len(array.shape) + array.size * array.dtype().itemsize for array in arrays.values())
     return 24 + body + 8 + sum(8 + len(name.encode()) for name in arrays)
@@ -36,7 +36,7 @@ def save_arrays(path, arrays):
     with whole_path(path) as temporary:
         try:
             mx.nd.save(temporary, arrays)
-            complete = os.path.getsize(temporary) == _saved_size(arrays)
+            complete = os.path.getsize(temporary) == saved_size(arrays)
         except mx.base.MXNetError as error:
             if "FileStream" not in str(error):
                 raise
@@ -54,8 +54,8 @@ def save_network(prefix, epoch, symbol, arg_params, aux_params):
               for name in symbol.list_arguments() if name in arg_params}
     arrays.update({f"aux:{name}": aux_params[name].as_in_context(mx.cpu())
                    for name in symbol.list_auxiliary_states()})
-    with whole_path(f"{prefix}-symbol.json") as temporary:
-        symbol.save(temporary)
+    with whole_file(f"{prefix}-symbol.json", "w") as file:  # MXNet's own writer does not notice a full disk
+        file.write(symbol.tojson())
     save_arrays(f"{prefix}-{epoch:04d}.params", arrays)
 
 

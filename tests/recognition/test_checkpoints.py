@@ -23,7 +23,7 @@ def test_size_is_foreseen_and_arrays_come_back(tmp_path_factory, arrays):
     values = {name: mx.nd.array(np.random.RandomState(0).uniform(0, 9, shape), dtype=dtype)
               for name, (shape, dtype) in arrays.items()}
     checkpoints.save_arrays(path, values)
-    assert path.stat().st_size == checkpoints._saved_size(values)
+    assert path.stat().st_size == checkpoints.saved_size(values)
     back = mx.nd.load(str(path))
     assert set(back) == set(values)
     for name in values:
