@@ -1,0 +1,196 @@
+"""The doctor, on the installation that runs the tests and on ones that were spoilt."""
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+from runtime import mx
+from tools import doctor, probes
+
+
+def package(folder, name, version):
+    """Put the installer's note of a package into a folder of packages."""
+    information = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def module(folder, name, statement):
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text(statement + "\n")
+
+
+@pytest.fixture
+def examine(command, root):
+    """Run the doctor with folders of packages before the installed ones."""
+    def run(*folders, **environment):
+        environment = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+        done = command("tools/doctor.py", env=environment, timeout=400)
+        assert "Traceback" not in done.stderr and not done.stderr.strip(), done.stderr
+        return done
+    return run
+
+
+def states(output):
+    """Return {name: state} of the rows that have one."""
+    return {name.strip(): state for name, state in re.findall(r"^  (\S.*?) +(ok|fails|note|absent) ", output, re.M)}
+
+
+def test_the_installation_that_runs_the_tests(examine):
+    done = examine()
+    found = states(done.stdout)
+    for name in ("Python", "MXNet", "MKLDNN", "OpenCV", "decoding", "record iterator"):
+        assert found[name] == "ok", done.stdout
+    assert found["distributed kvstore"] in ("ok", "note") and found["CUDA devices"] != "fails"
+    packages = re.findall(r"^  ([\w-]+) +(\d\S+) +(\S+)( +pip install .*)?$", done.stdout, re.M)
+    assert {"numpy", "opencv-python", "gluoncv"} < {name for name, *_ in packages}
+    for name, wanted, there, fix in packages:
+        assert metadata.version(name) == there
+        assert bool(fix) == (wanted != there)
+    right = all(wanted == there for _, wanted, there, _ in packages) and "fails" not in found.values()
+    assert done.returncode == (0 if right else 1)
+    assert done.stdout.endswith("All that is required works.\n") == right
+
+
+def test_output_fits_100_columns(examine, root, tmp_path):
+    module(tmp_path, "mxnet", "raise ImportError('a reason of many words ' * 20)")
+    lines = examine(tmp_path).stdout.splitlines()
+    places = str(root), sys.executable  # which may be long themselves
+    assert len(lines) > 30
+    assert max(len(line) for line in lines if not any(place in line for place in places)) <= 100
+
+
+def test_a_numpy_that_is_too_new(examine, tmp_path):
+    package(tmp_path, "numpy", "1.26.4")
+    module(tmp_path, "mxnet", "raise AttributeError(\"module 'numpy' has no attribute 'bool'\")")
+    done = examine(tmp_path)
+    assert done.returncode == 1
+    assert re.search(r"^  numpy +1\.23\.5 +1\.26\.4 +pip install numpy==1\.23\.5$", done.stdout, re.M), done.stdout
+    assert states(done.stdout)["MXNet"] == "fails" and "has no attribute 'bool'" in done.stdout
+    assert re.search(r"^Required and not right: .*\bnumpy, .*MXNet\.$|^Required and not right: numpy, MXNet\.$",
+                     done.stdout, re.M), done.stdout
+
+
+def test_an_import_that_ends_the_process(examine, tmp_path):
+    module(tmp_path, "mxnet", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    done = examine(tmp_path)
+    assert done.returncode == 1
+    assert "the process ended with SIGSEGV" in done.stdout and "make clean setup" in done.stdout
+
+
+def test_nothing_installed(root, tmp_path):
+    """A bare interpreter still gets the whole list of what to install."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-S", root / "tools" / "doctor.py"], capture_output=True, text=True,
+                          cwd=tmp_path, env=environment)
+    assert done.returncode == 1 and not done.stderr, done.stderr
+    assert re.search(r"^  mxnet +1\.9\.1 +- +pip install mxnet==1\.9\.1$", done.stdout, re.M)
+    found = states(done.stdout)
+    assert found["MXNet"] == "fails" and found["requirements-dev.txt"] == "absent" and found["Python"] == "ok"
+
+
+def test_the_gpu_build_beside_the_cpu_build(examine, tmp_path):
+    package(tmp_path, "mxnet", "1.9.1")
+    package(tmp_path, "mxnet-cu112", "1.9.1")
+    package(tmp_path, "nvidia-cudnn-cu11", "9.0.0.312")
+    module(tmp_path, "mxnet", "raise OSError('libcudnn.so.8: cannot open shared object file')")
+    done = examine(tmp_path)
+    assert done.returncode == 1 and "against requirements-cu112.txt" in done.stdout
+    assert re.search(r"^  nvidia-cudnn-cu11 +8\.9\.6\.50 +9\.0\.0\.312 +pip install nvidia-cudnn-cu11==8\.9\.6\.50$",
+                     done.stdout, re.M)
+    assert states(done.stdout)["mxnet-cu112"] == "note"
+
+
+def test_a_job_for_several_machines_in_the_environment(monkeypatch, tmp_path):
+    """DMLC_ROLE=server would turn the import into a server that waits."""
+    module(tmp_path, "mxnet", "import os\nassert not any(name.startswith('DMLC_') for name in os.environ), 'a role'\n"
+                              "raise ImportError('no role')")
+    monkeypatch.setenv("DMLC_ROLE", "server")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    row, = doctor.probes()
+    assert row.state == "fails" and "no role" in row.found
+
+
+def test_pins(tmp_path):
+    (tmp_path / "common.txt").write_text("# about\nnumpy==1.23.5\nopencv-python == 4.8.1.78  # why\n\n")
+    (tmp_path / "all.txt").write_text("-r common.txt\n-c common.txt\nmxnet==1.9.1; python_version < '3.12'\nloose\n")
+    assert doctor.pins(tmp_path / "all.txt") == {"numpy": "1.23.5", "opencv-python": "4.8.1.78", "mxnet": "1.9.1"}
+
+
+@pytest.mark.parametrize("found, fits", [("1.23.5", True), ("1.23.5+mkl", True), ("1.23.50", False), (None, False)])
+def test_versions(found, fits):
+    assert doctor.fits(found, "1.23.5") is fits
+
+
+def test_datasets(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    folder = tmp_path / "datasets" / "orl"
+    folder.mkdir(parents=True)
+
+    def look():
+        return {row.name: row for row in doctor.datasets()}["orl"]
+    assert look().state == "absent" and "datasets/orl.py" in look().fix
+    (folder / "train.rec").touch()
+    assert look().state == "note" and "lacks train.idx, property" in look().found
+    for name in ("train.idx", "property", "orl.bin"):
+        (folder / name).touch()
+    assert look().state == "ok" and "verification on orl" in look().found
+
+
+def test_models_that_cannot_be_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    assert doctor.models().state in ("ok", "note") and not (tmp_path / "models").exists()
+    (tmp_path / "models").write_text("a file where the folder should be")
+    row = doctor.models()
+    assert row.state == "fails" and str(tmp_path / "models") in row.found
+
+
+# What the probes answer where a thing is off
+
+def test_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    assert probes.threads()[0] == "ok"
+    monkeypatch.setenv("OMP_NUM_THREADS", "999")
+    state, found, fix = probes.threads()
+    assert state == "note" and "999" in found and "unset OMP_NUM_THREADS" in fix
+
+
+def test_mkldnn_switched_off(monkeypatch):
+    monkeypatch.setenv("MXNET_MKLDNN_ENABLED", "0")
+    assert probes.mkldnn()[::2] == ("note", "unset MXNET_MKLDNN_ENABLED")
+
+
+def test_colours_that_are_swapped(monkeypatch):
+    right = mx.image.imdecode
+    assert probes.decoding()[0] == "ok"
+    monkeypatch.setattr(mx.image, "imdecode", lambda jpeg: mx.nd.array(right(jpeg).asnumpy()[:, :, ::-1].copy()))
+    assert probes.decoding()[0] == "fails"
+
+
+def test_a_convolution_that_is_wrong(monkeypatch):
+    right = mx.nd.Convolution
+    monkeypatch.setattr(mx.nd, "Convolution", lambda *arguments, **settings: 1.1 * right(*arguments, **settings))
+    with pytest.raises(AssertionError):
+        probes.convolve(mx.cpu())
+
+
+def test_the_picture_has_three_different_channels():
+    image, jpeg = probes.picture()
+    assert image.shape == (112, 112, 3) and jpeg[:2] == b"\xff\xd8"
+    assert min(np.abs(image[:, :, a].astype(int) - image[:, :, b]).mean() for a, b in ((0, 1), (0, 2), (1, 2))) > 20
+
+
+def test_a_build_without_features(monkeypatch):
+    monkeypatch.setattr(probes, "enabled", lambda feature: False)
+    assert probes.mkldnn()[0] == "note" and probes.decoding()[0] == "fails"
+    assert probes.distributed()[0] == "absent" and probes.gpus()[0] == "absent"
+
+
+def test_a_worker_that_gets_no_sum(monkeypatch):
+    monkeypatch.setattr(probes, "WORKER", "raise SystemExit('no route to the scheduler')")
+    state, found, _ = probes.distributed()
+    assert state == "note" and "no route to the scheduler" in found

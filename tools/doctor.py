@@ -1,0 +1,203 @@
+"""Say what is installed against what is wanted, what works, and how to mend what does not.
+
+    python tools/doctor.py
+
+Ends with 0 where all that is required works, else with 1. It needs nothing that is installed, MXNet included.
+"""
+import os, sys  # noqa: E401, I001
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import argparse
+import json
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+import nvidia_libraries
+from runtime import run_command
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 100
+REMAKE = "make clean setup, which makes the environment anew"
+BUILDS = ("requirements.txt", "requirements-cu112.txt")  # of which a machine has one
+TWINS = (("mxnet", "mxnet-cu112"), ("opencv-python", "opencv-python-headless"),
+         ("opencv-python", "opencv-contrib-python"), ("nvidia-cudnn-cu11", "nvidia-cudnn-cu12"))
+
+
+class Row(NamedTuple):
+    """One thing that was looked at: `ok`, `fails`, `note` (works, can be better) or `absent` (and can be)."""
+    name: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+def pins(path):
+    """Return {package: version} of a requirements file and those that it names with -r, in their order."""
+    found = {}
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        line = line.split("#")[0].strip()
+        other, pin = re.fullmatch(r"-r\s*(\S+)", line), re.fullmatch(r"([\w.-]+)\s*==\s*([^\s;]+).*", line)
+        if other:
+            found.update(pins(Path(path).parent / other.group(1)))
+        elif pin:
+            found[pin.group(1)] = pin.group(2)
+    return found
+
+
+def installed(package):
+    """Return the installed version of a package, or None."""
+    from importlib import metadata
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def fits(found, wanted):
+    """Return whether a version is the wanted one; a local part, as in 1.23.5+mkl, may follow it."""
+    return found is not None and found.split("+")[0] == wanted
+
+
+def python():
+    """Look at the interpreter."""
+    found = f"{platform.python_version()} at {sys.executable}, {platform.system()} {platform.machine()}"
+    if (3, 8) <= sys.version_info[:2] <= (3, 11):
+        return Row("Python", "ok", found)
+    return Row("Python", "fails", found, "install Python 3.8 to 3.11 and name it: make setup PYTHON=python3.11")
+
+
+def optional_packages(path):
+    """Look at a requirements file that training can do without."""
+    wanted = pins(path)
+    found = {package: installed(package) for package in wanted}
+    fix = f"pip install -r {path.name}"
+    if not next(iter(found.values()), None):  # what the file is for stands first; the others may come with anything
+        return Row(path.name, "absent", "optional: " + ", ".join(wanted), fix)
+    wrong = [f"{package} {found[package] or 'is missing'} (wanted {version})" for package, version in wanted.items()
+             if not fits(found[package], version)]
+    if wrong:
+        return Row(path.name, "note", ", ".join(wrong), fix)
+    return Row(path.name, "ok", f"{len(wanted)} packages as pinned")
+
+
+def twins():
+    """Look for pairs of packages of which each overwrites files of the other."""
+    return [Row(second, "note", f"is installed beside {first}, and both own the same files", REMAKE)
+            for first, second in TWINS if installed(first) and installed(second)]
+
+
+def probes():
+    """Try what MXNet can do, in a process of its own: tools/probes.py."""
+    if not any(map(installed, ("mxnet", nvidia_libraries.GPU_BUILD))):
+        return [Row("MXNet", "fails", "is not installed", "make setup, or pip install -r requirements.txt")]
+    # A role from a job for several machines would make a server of it, which waits for ever.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DMLC_")}
+    try:
+        done = subprocess.run([sys.executable, str(ROOT / "tools" / "probes.py")], capture_output=True, text=True,
+                              env=environment, timeout=300)
+        output, error, status = done.stdout, done.stderr, done.returncode
+    except subprocess.TimeoutExpired as late:
+        output, error, status = (late.stdout or b"").decode(), "it had no answer in 300 s", 1
+    rows = [Row(*json.loads(line)) for line in output.splitlines() if line.startswith('["')]
+    name = f"MXNet after {rows[-1].name}" if rows else "MXNet"
+    if status < 0:
+        rows.append(Row(name, "fails", f"the process ended with {signal.Signals(-status).name}", REMAKE))
+    elif status:  # what it says last is what to do
+        rows.append(Row(name, "fails", (error.strip().splitlines() or ["ended without saying why"])[-1]))
+    return rows
+
+
+def datasets():
+    """Look for the datasets of the table."""
+    try:
+        from recognition.config import DATASETS
+    except (ImportError, SystemExit) as error:
+        return [Row("datasets", "note", f"their table does not import: {error}", "mend the packages above")]
+    rows = []
+    for name, entry in DATASETS.items():
+        folder = ROOT / entry["dataset_path"]
+        missing = [file for file in ("train.rec", "train.idx", "property") if not (folder / file).is_file()]
+        if len(missing) == 3:
+            rows.append(Row(name, "absent", f"{entry['dataset_path']}/ has no train.rec", entry["how"]))
+        elif missing:
+            rows.append(Row(name, "note", f"{folder} lacks {', '.join(missing)}", entry["how"]))
+        else:
+            sets = sorted(path.stem for path in folder.glob("*.bin"))
+            rows.append(Row(name, "ok", f"{folder}; verification on {', '.join(sets) or 'nothing'}"))
+    return rows
+
+
+def models():
+    """Try to write where checkpoints go."""
+    place = ROOT / "models"
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        return Row("models/", "fails", f"{place}: {error.strerror}", "give yourself write access, or use --models-root")
+    free = shutil.disk_usage(place).free / 1e9
+    if free < 3:
+        return Row("models/", "note", f"can be written; {free:.1f} GB free", "free some: a run of r100 keeps 3 GB")
+    return Row("models/", "ok", f"can be written; {free:.0f} GB free")
+
+
+def show(title, rows):
+    """Print rows under a title: name, state and what was found, with what to do on a line of its own."""
+    print(f"\n{title}")
+    margin = " " * 32
+    for row in rows:
+        print(textwrap.fill(f"  {row.name:<21} {row.state:<7} {row.found}", WIDTH, subsequent_indent=margin,
+                            break_on_hyphens=False))
+        if row.fix:
+            label = "get" if row.state == "absent" else "fix"
+            print(textwrap.fill(f"{label}: {row.fix}", WIDTH, initial_indent=margin, subsequent_indent=margin + "     ",
+                                break_on_hyphens=False))
+
+
+def show_packages(wanted):
+    """Print the table of required packages; return the names of those that do not fit."""
+    line = "  {:<26}{:<15}{:<15}{}"
+    print("\n" + line.format("package", "wanted", "found", "fix"))
+    wrong = []
+    for package, version in wanted.items():
+        found, fix = installed(package), ""
+        if not fits(found, version):
+            fix = f"pip install {package}=={version}"
+            wrong.append(package)
+        print(line.format(package, version, found or "-", fix).rstrip())
+    return wrong
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
+    build = BUILDS[nvidia_libraries.gpu_build()]
+    others = sorted(path for path in ROOT.glob("requirements-*.txt")
+                    if path.name not in (*BUILDS, "requirements-common.txt"))
+
+    rows = [python()]
+    show(f"Installed, against {build}", rows)
+    wrong = show_packages(pins(ROOT / build))
+    show("Packages besides", twins() + [optional_packages(path) for path in others])
+    for title, look in (("What works", probes), ("Datasets", datasets), ("Checkpoints", lambda: [models()])):
+        found = look()
+        show(title, found)
+        sys.stdout.flush()
+        rows += found
+
+    wrong += [row.name for row in rows if row.state == "fails"]
+    verdict = f"Required and not right: {', '.join(wrong)}." if wrong else "All that is required works."
+    print("\n" + textwrap.fill(verdict, WIDTH))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    run_command(main)
