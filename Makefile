@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed-$(basename $(REQUIREMENTS))
 
 setup: $(STAMP)
 
-$(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt
+$(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt requirements-onnx.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 8) <= v <= (3, 11) else \
 	"Python %d.%d cannot run MXNet 1.9.1: install Python 3.8 to 3.11 and name it, as in make PYTHON=python3.11" % v)'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
