@@ -239,6 +239,6 @@ def decode(images, size=112, name="the file", first=0):
         if pixels.shape != decoded.shape[1:]:
             height, width = pixels.shape[:2]
             raise Failure(f"{name}: image {number} is {width}×{height} where {size}×{size} is needed: "
-                          "build the file from aligned faces (datasets/pairs.py --align)")
+                          "build the file from faces that are aligned to that size")
         decoded[number - first] = pixels[:, :, ::-1]
     return decoded

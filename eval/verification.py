@@ -64,7 +64,7 @@ def find_targets(targets, data_dir):
             found.append((name, path))
         elif targets:
             raise Failure(f"{where}; give its folder with --data-dir, or its path with --target (datasets/orl.py "
-                          "installs orl, datasets/pairs.py makes such a file from images)")
+                          "installs orl)")
         else:
             missing.append(name)
     if not found:

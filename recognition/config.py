@@ -77,17 +77,16 @@ DATASETS = {
         "dataset_path": "datasets/faces_vgg_112x112", "num_classes": 8631,
         "targets": ["lfw", "cfp_fp", "agedb_30"], "lr_steps": [100000, 160000], "max_steps": 180000,
         "how": "VGGFace2 (faces_vgg_112x112) is published by InsightFace's dataset zoo: unpack it there"},
-    # Thirty people of the ORL faces, verified on the other ten. The recipe was chosen by training y1 on people 1 to 24
-    # and verifying it on 25 to 30: after 200 steps 0.963 with this augmentation, 0.946 with two thirds of it (150
-    # steps), 0.943 with a quarter more.
+    # Thirty people of the ORL faces, verified on the other ten. The recipe was chosen within the thirty, by
+    # training y1 on 24 and verifying it on the six left out: with people 1 to 6 left out 0.969, 0.919 with half as
+    # much rotation and scaling again, 0.931 with 400 batches of 25; with people 13 to 18 left out 0.900.
     "orl": {
         "dataset_path": "datasets/orl", "num_classes": 30, "targets": ["orl"],
         "lr_steps": [120, 170], "max_steps": 200, "verbose": 100, "frequent": 5,
         "per_batch_size": 50, "published_batch_size": 50, "lr": 0.1,
         "augmentation": {  # of MXNet's ImageRecordIter; the image is made a little larger, then cropped anywhere
-            "max_rotate_angle": 12, "min_random_scale": 0.82, "max_random_scale": 1.18, "min_img_size": 128,
-            "max_img_size": 128, "rand_crop": True, "fill_value": 127, "max_random_contrast": 0.3,
-            "max_random_illumination": 20},
+            "max_rotate_angle": 8, "min_random_scale": 0.88, "max_random_scale": 1.12, "min_img_size": 126,
+            "max_img_size": 126, "rand_crop": True, "fill_value": 127, "max_random_illumination": 30},
         "how": "run `python datasets/orl.py`, which installs it from a package registry"},
 }
 

@@ -59,12 +59,12 @@ def embedding_step(network, batch, lowered):
     args = {name: mx.nd.random.normal(0, 0.05, shape) for name, shape in zip(symbol.list_arguments(), arg_shapes)}
     auxs = {name: mx.nd.ones(shape) for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
     images = np.random.RandomState(0).randint(0, 256, (batch, 112, 112, 3)).astype(np.uint8)
-    args["data"] = mx.nd.array(images.transpose(0, 3, 1, 2))
+    del args["data"]
     if lowered:
         embedder = Embedder(symbol, args, auxs, batch_size=batch)
         return lambda: embedder(images)
-    executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=args["data"].shape)
-    executor.copy_params_from(args, auxs)
+    executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=(batch, 3, 112, 112))
+    executor.copy_params_from(dict(args, data=mx.nd.array(images.transpose(0, 3, 1, 2))), auxs)
 
     def step():
         executor.forward(is_train=False)[0].wait_to_read()
