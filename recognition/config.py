@@ -4,6 +4,7 @@ A configuration is an EasyDict: defaults ← dataset ← network ← loss ← fl
 written beside the checkpoint; nothing reads it from here.
 """
 import os
+import re
 
 from easydict import EasyDict
 
@@ -104,7 +105,7 @@ def build(network, loss, dataset, flags):
     Parameters
     ----------
     network, loss, dataset : str
-        Names in the tables above.
+        Names in the tables above; with `dataset_path` among the flags, any name for the dataset.
     flags : dict
         What the command's flags say; None stands for a flag that was not given.
 
@@ -116,10 +117,12 @@ def build(network, loss, dataset, flags):
     Raises
     ------
     runtime.Failure
-        For an unknown name, or numbers that cannot be meant.
+        For an unknown name, a dataset's that cannot be that of a folder, or numbers that cannot be meant.
     """
     config = EasyDict(DEFAULTS)
-    config.update(_known("dataset", dataset, DATASETS))
+    # A folder of one's own may have a name of its own; it is verified on whatever .bin files it has.
+    own = flags.get("dataset_path") and dataset not in DATASETS
+    config.update({"how": "make it there"} if own else _known("dataset", dataset, DATASETS))
     config.update(_known("network", network, NETWORKS))
     config.update(_known("loss", loss, LOSSES))
     config.published_lr = config.lr
@@ -139,6 +142,7 @@ def _check(config):
     """Fail with one line for the first number that cannot be meant."""
     steps = list(config.lr_steps)
     rules = [
+        (re.fullmatch(r"\w[\w.-]*", config.dataset), f"--dataset {config.dataset!r}: letters, digits, _ . and - only"),
         (config.lr > 0, f"--lr {config.lr}: the learning rate must be positive"),
         (config.num_workers > 0, f"--num-workers {config.num_workers}: at least 1"),
         (config.wd >= 0, f"--wd {config.wd}: weight decay cannot be negative"),

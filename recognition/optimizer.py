@@ -2,6 +2,8 @@
 
 MXNet pickles optimizer states; kept as arrays by name they load without unpickling, and on any number of devices.
 """
+import os
+
 from recognition.schedule import step_schedule
 from runtime import Failure, mx
 
@@ -22,10 +24,17 @@ def install(module, config, kvstore, done=0):
         Batches that were done before, where the schedule goes on.
     """
     workers = getattr(kvstore, "num_workers", 1)
+    if workers > 1:
+        # The servers add gradients up and each worker takes the same step. They could take it themselves, but then
+        # the momentum would be theirs, out of reach, and gluon-cv's scheduler does not load in a server process.
+        os.environ["MXNET_UPDATE_ON_KVSTORE"] = "0"
     settings = {"learning_rate": config.lr, "momentum": config.mom, "wd": config.wd,
                 "rescale_grad": 1.0 / (len(module._context) * workers), "begin_num_update": done,
                 "lr_scheduler": step_schedule(config.lr, config.lr_steps)}
     module.init_optimizer(kvstore=kvstore, optimizer="sgd", optimizer_params=settings)
+    if workers > 1:  # all begin with the first worker's weights
+        for name, values in zip(module._exec_group.param_names, module._exec_group.param_arrays):
+            kvstore.pull(name, values)
 
 
 def _updater(module):

@@ -34,7 +34,8 @@ def parser():
     add("--network", default="r100", help=f"default r100; one of {', '.join(tables.NETWORKS)}")
     add("--loss", default="arcface", help=f"default arcface; one of {', '.join(tables.LOSSES)}")
     add("--dataset", default="emore", help=f"default emore; one of {', '.join(tables.DATASETS)}")
-    add("--dataset-path", help="the folder with train.rec, train.idx, property and the .bin files")
+    add("--dataset-path", help="the folder with train.rec, train.idx, property and the .bin files;\n"
+        "with it, --dataset may be any name")
     add("--models-root", help="where <network>-<loss>-<dataset>/model goes (default models/ of this repository)")
     add("--pretrained", help="prefix of a checkpoint to start from")
     add("--pretrained-epoch", type=int, help="its epoch (default 1)")
@@ -57,7 +58,8 @@ def parser():
     add("--loss-m2", type=float, help="additive angular margin m2, radians (loss)")
     add("--loss-m3", type=float, help="additive cosine margin m3 (loss)")
     add("--target", dest="targets", type=names, help="verification sets, as lfw,cfp_fp (dataset)")
-    add("--kvstore", help="device (default), local, dist_sync, dist_device_sync, dist_async")
+    add("--kvstore", choices=("device", "local", "dist_sync", "dist_device_sync"),
+        help="device (default), local, dist_sync, dist_device_sync")
     add("--ctx", help="cpu, or gpu:0,gpu:1 (default: the visible GPUs, else the CPU)")
     add("--seed", type=int, help="of weights, order and augmentation (default 0)")
     add("--num-workers", type=int, help="decoding threads (default: one a core, at most 16)")

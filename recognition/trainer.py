@@ -90,6 +90,7 @@ class Run:
                 loaded[key[:3]][key[4:]] = value
             self.step, epoch, batch = progress["step"], progress["epoch"], progress["batch"]
             self.best.restore(progress["best"])
+            print(f"resuming the run in {self.folder} after step {self.step}", flush=True)
         elif self.config.pretrained:
             loaded["arg"], loaded["aux"] = pretrained.load(self.config.pretrained, self.config.pretrained_epoch,
                                                            self.embedding)

@@ -31,6 +31,14 @@ def test_flags_override_the_tables():
     assert config.per_batch_size == 64 and config.max_steps == 180000 and config.published_lr == 0.1
 
 
+def test_a_folder_of_ones_own(tmp_path):
+    config = tables.build("y1", "arcface", "mine", {"dataset_path": str(tmp_path)})
+    assert config.dataset_path == str(tmp_path) and config.targets is None and config.num_classes is None
+    for name in ("../mine", "", "a b"):
+        with pytest.raises(Failure, match="--dataset"):
+            tables.build("y1", "arcface", name, {"dataset_path": str(tmp_path)})
+
+
 @pytest.mark.parametrize("given, devices, batch, per", [
     ({}, 4, 512, 128), ({"per_batch_size": 16}, 2, 32, 16), ({"batch_size": 64}, 2, 64, 32),
     ({"batch_size": 64, "per_batch_size": 32}, 2, 64, 32)])
