@@ -32,6 +32,9 @@ def install(module, config, kvstore, done=0):
                 "rescale_grad": 1.0 / (len(module._context) * workers), "begin_num_update": done,
                 "lr_scheduler": step_schedule(config.lr, config.lr_steps)}
     module.init_optimizer(kvstore=kvstore, optimizer="sgd", optimizer_params=settings)
+    if all(context.device_type == "cpu" for context in module._context):
+        # One operator for several weights, MXNet's default, is the slower one here.
+        _updater(module).aggregate_updates = False
     if workers > 1:  # all begin with the first worker's weights
         for name, values in zip(module._exec_group.param_names, module._exec_group.param_arrays):
             kvstore.pull(name, values)

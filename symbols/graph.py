@@ -36,12 +36,16 @@ class Graph:
     nodes : list of dict
     uses : dict
         How often the outputs of the node with this number are used, outputs of the whole graph included.
+    consumers : list of (str, int, tuple)
+        Of the node that a rule is asked about: the operators that take its outputs, at which place among their inputs,
+        and the shape of their weight, () where that is not known. An output of the whole graph is ("output", 0, ()).
     """
 
     def __init__(self, shapes):
         self.nodes = []
         self.uses = {}
-        self._shapes = shapes
+        self.consumers = []
+        self.known = shapes
 
     def add(self, op, name, inputs, attrs=None):
         """Append a node and return the entry of its first output."""
@@ -56,9 +60,9 @@ class Graph:
         """Return the shape of `entry` as it was in the old graph, () where nothing is known of it."""
         node, output = self.nodes[entry[0]], entry[1]
         if node["op"] == "null":
-            return self._shapes.get(node["name"], ())
+            return self.known.get(node["name"], ())
         name = f"{node['name']}_output"
-        return self._shapes.get(f"{name}{output}") or (self._shapes.get(name, ()) if output == 0 else ())
+        return self.known.get(f"{name}{output}") or (self.known.get(name, ()) if output == 0 else ())
 
 
 def rewrite(symbol, rules, shapes=None):
@@ -89,8 +93,15 @@ def rewrite(symbol, rules, shapes=None):
         number, output, version = entry
         return [entries[number][0], entries[number][1] + output, version]
 
+    consumers = [[("output", 0, ())] * outputs[number] for number in range(len(old["nodes"]))]
+    for node in old["nodes"]:
+        weight = old["nodes"][node["inputs"][1][0]]["name"] if len(node["inputs"]) > 1 else None
+        for place, (number, _, _) in enumerate(node["inputs"]):
+            consumers[number].append((node["op"], place, graph.known.get(weight, ())))
+
     for number, node in enumerate(old["nodes"]):
         node = {**node, "inputs": [moved(entry) for entry in node["inputs"]]}
+        graph.consumers = consumers[number]
         entry = next(filter(None, (rule(node, graph) for rule in rules)), None)
         if entry is None:
             graph.nodes.append(node)

@@ -13,10 +13,11 @@ import statistics
 import time
 
 import numpy as np
+from easydict import EasyDict
 
 from eval.embedding import Embedder
 from recognition import config as tables
-from recognition import heads
+from recognition import heads, optimizer
 from recognition.checkpoints import write_json
 from recognition.trainer import initializer
 from runtime import Failure, mx, run_command
@@ -28,7 +29,10 @@ CLASSES = 1000
 
 
 def training_step(network, batch, lowered):
-    """Return a function that trains one step of a network with the ArcFace head on random images."""
+    """Return a function that trains one step of a network with the ArcFace head on random images.
+
+    It is the trainer's graph and optimizer, or the symbol as it is saved and MXNet's defaults.
+    """
     settings = {**tables.NETWORKS[network]}
     embedding = get_symbol(settings.pop("net_name"), **settings)
     symbol = heads.training_symbol(embedding, CLASSES, loss_s=64.0, loss_m2=0.5,
@@ -39,8 +43,11 @@ def training_step(network, batch, lowered):
     module = mx.mod.Module(symbol, context=mx.cpu(), data_names=["data"], label_names=["softmax_label"])
     module.bind(data_shapes=[("data", shapes["data"])], label_shapes=[("softmax_label", shapes["softmax_label"])])
     module.init_params(initializer(tables.NETWORKS[network]["net_name"]))
-    module.init_optimizer(optimizer="sgd", optimizer_params={"learning_rate": 0.01, "momentum": 0.9, "wd": 5e-4,
-                                                             "rescale_grad": 1.0})
+    if lowered:
+        optimizer.install(module, EasyDict(lr=0.01, lr_steps=[], mom=0.9, wd=5e-4), "device")
+    else:
+        module.init_optimizer(optimizer="sgd", optimizer_params={
+            "learning_rate": 0.01, "momentum": 0.9, "wd": 5e-4, "rescale_grad": 1.0})
     data = mx.io.DataBatch(data=[mx.nd.random.uniform(0, 255, shapes["data"])],
                            label=[mx.nd.arange(batch) % CLASSES])
 

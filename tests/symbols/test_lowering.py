@@ -246,3 +246,55 @@ def test_dropout_goes_only_for_inference_and_an_output_keeps_its_name():
 def test_a_graph_without_prelu_is_unchanged():
     symbol = get_symbol("fresnet", num_layers=18, net_act="relu", net_output="FC")
     assert lower(symbol, training=True).tojson() == symbol.tojson()
+
+
+def test_normalised_prelu_before_convolutions_in_float64():
+    """BN, PReLU and two 1×1 convolutions of it: one depthwise convolution is left, all values and gradients right."""
+    rng = np.random.RandomState(0)
+    shape, filters, eps = (6, 5, 8, 9), 3, 1e-3
+    x, upstream = rng.normal(size=shape), rng.normal(size=(6, filters, 8, 9))
+    values = {"norm_gamma": rng.uniform(0.5, 1.5, 5), "norm_beta": rng.normal(size=5),
+              "act_gamma": np.array([0.25, -0.5, 0.0, 1.0, 1.5]), "one_weight": rng.normal(size=(filters, 5, 1, 1)),
+              "two_weight": rng.normal(size=(filters, 5, 1, 1))}
+
+    data = mx.sym.Variable("data")
+    body = mx.sym.BatchNorm(data, name="norm", fix_gamma=False, eps=eps, momentum=0.9)
+    body = mx.sym.LeakyReLU(body, name="act", act_type="prelu")
+    plain = sum(mx.sym.Convolution(body, name=name, num_filter=filters, kernel=(1, 1), no_bias=True)
+                for name in ("one", "two"))
+    lowered = lower(plain, training=True, shapes={"data": shape})
+    assert lowered.list_arguments() == plain.list_arguments()
+    assert lowered.list_auxiliary_states() == plain.list_auxiliary_states()
+    nodes = [node for node in json.loads(lowered.tojson())["nodes"] if node["op"] == "Convolution"]
+    assert sum(node["attrs"].get("num_group") == "5" for node in nodes) == 1
+
+    args = {name: mx.nd.array(value) for name, value in dict(values, data=x).items()}
+    grads = {name: mx.nd.zeros_like(value) for name, value in args.items()}
+    auxs = {"norm_moving_mean": mx.nd.zeros(5), "norm_moving_var": mx.nd.ones(5)}
+    bound = lowered.bind(mx.cpu(), args, args_grad=grads, aux_states=auxs)
+    out = bound.forward(is_train=True)[0].asnumpy()
+    bound.backward(mx.nd.array(upstream))
+    mx.nd.waitall()
+
+    def channels(vector):
+        return vector.reshape(1, -1, 1, 1)
+    mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
+    unit = (x - channels(mean)) / np.sqrt(channels(var) + eps)
+    z = channels(values["norm_gamma"]) * unit + channels(values["norm_beta"])
+    slope = channels(values["act_gamma"])
+    y = np.where(z > 0, z, slope * z)
+    weight = (values["one_weight"] + values["two_weight"])[:, :, 0, 0]
+    by_y = np.einsum("oc,nohw->nchw", weight, upstream)
+    by_z = by_y * np.where(z > 0, 1, slope)
+    by_unit = by_z * channels(values["norm_gamma"])
+    count = x.size / 5
+    by_x = (by_unit - channels(by_unit.sum((0, 2, 3))) / count
+            - unit * channels((by_unit * unit).sum((0, 2, 3))) / count) / np.sqrt(channels(var) + eps)
+    by_weight = np.einsum("nohw,nchw->oc", upstream, y)[:, :, None, None]
+    expected = {"data": by_x, "norm_gamma": (by_z * unit).sum((0, 2, 3)), "norm_beta": by_z.sum((0, 2, 3)),
+                "act_gamma": (by_y * np.minimum(z, 0)).sum((0, 2, 3)), "one_weight": by_weight, "two_weight": by_weight}
+    np.testing.assert_allclose(out, np.einsum("oc,nchw->nohw", weight, y), rtol=1e-4, atol=1e-4)
+    for name, value in expected.items():
+        np.testing.assert_allclose(grads[name].asnumpy(), value, rtol=1e-4, atol=1e-4 * np.abs(value).max(),
+                                   err_msg=name)
+    np.testing.assert_allclose(auxs["norm_moving_mean"].asnumpy(), 0.1 * mean, rtol=1e-4, atol=1e-5)
