@@ -93,7 +93,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in self._named:
-            raise _NotSuch(f"it asks for {module}.{name}, which no verification file needs")
+            raise _NotSuch(f"it asks for {f'{module}.{name}'!r}, which no verification file needs")
         return self._named[module, name]
 
 
