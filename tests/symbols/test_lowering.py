@@ -6,6 +6,7 @@ import pytest
 
 from runtime import mx
 from symbols import get_symbol
+from symbols.inference import for_inference
 from symbols.lowering import lower
 
 
@@ -298,3 +299,71 @@ def test_normalised_prelu_before_convolutions_in_float64():
         np.testing.assert_allclose(grads[name].asnumpy(), value, rtol=1e-4, atol=1e-4 * np.abs(value).max(),
                                    err_msg=name)
     np.testing.assert_allclose(auxs["norm_moving_mean"].asnumpy(), 0.1 * mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [[0, 3, 6, 2], [-1, 7, 6, 0]], ids=["classes", "labels that are no class"])
+def test_margin(labels):
+    """Values and gradients of logits with a margin at the target, in float64, from their formula."""
+    label, logits = mx.sym.Variable("label"), mx.sym.Variable("logits")
+    one_hot = mx.sym.one_hot(label, depth=7)
+    margin = mx.sym.square(mx.sym.pick(logits, label, axis=1)) + mx.sym.Variable("shift")
+    plain = mx.sym.Group([logits + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(margin, 1)), logits * 2])
+    shapes = {"logits": (4, 7), "label": (4,), "shift": (4,)}
+    lowered = lower(plain, training=True, shapes=shapes)
+    assert interface(lowered) == interface(plain) and "broadcast_mul" not in operators(lowered)
+    rng = np.random.RandomState(0)
+    logits, shift = rng.normal(size=(4, 7)), rng.normal(size=4)
+    given = {"logits": logits, "shift": shift, "label": np.array(labels)}
+    outputs, gradients = run(lowered, lambda name, shape: mx.nd.array(given[name], dtype=np.float64), True, np.float64,
+                             **shapes)
+
+    rows, picked = np.arange(4), np.clip(labels, 0, 6)  # `pick` takes the nearest class, `one_hot` none
+    inside = picked == labels
+    expected = logits.copy()
+    expected[rows, picked] += inside * (logits[rows, picked] ** 2 + shift)
+    np.testing.assert_allclose(outputs[0], expected, rtol=1e-12)
+    first, second = heads(outputs)
+    np.testing.assert_allclose(gradients["shift"], inside * first[rows, picked], rtol=1e-12)
+    gradient = first + 2 * second
+    gradient[rows, picked] += inside * first[rows, picked] * 2 * logits[rows, picked]
+    np.testing.assert_allclose(gradients["logits"], gradient, rtol=1e-12)
+
+
+def test_relu_that_mxnet_fuses_is_not_taken_for_its_input():
+    """MXNet 1.9.1 fuses relu into a convolution whose output others need as well; PReLU's form must not meet that."""
+    data = mx.sym.Variable("data")
+    net = mx.sym.Convolution(data, num_filter=8, kernel=(3, 3), no_bias=True, name="conv")
+    net = mx.sym.LeakyReLU(net, act_type="prelu", name="first")
+    net = mx.sym.Convolution(net, num_filter=8, kernel=(1, 1), no_bias=True, name="middle")
+    net = mx.sym.LeakyReLU(mx.sym.BatchNorm(net, fix_gamma=False, name="norm"), act_type="prelu", name="second")
+    net = mx.sym.Convolution(net, num_filter=4, kernel=(3, 3), no_bias=True, name="last")
+    rng = np.random.RandomState(1)
+    values = {name: rng.normal(size=shape) for name, shape in
+              [("data", (2, 3, 9, 9)), ("conv_weight", (8, 3, 3, 3)), ("first_gamma", 8),
+               ("middle_weight", (8, 8, 1, 1)), ("norm_gamma", 8), ("norm_beta", 8), ("norm_moving_mean", 8),
+               ("second_gamma", 8), ("last_weight", (4, 8, 3, 3))]}
+    values["norm_moving_var"] = rng.uniform(0.5, 1.5, 8)
+
+    def convolved(maps, weight):
+        size = weight.shape[-1]
+        windows = np.lib.stride_tricks.sliding_window_view(maps, (size, size), axis=(2, 3))
+        return np.einsum("bcijkl,ockl->boij", windows, weight)
+
+    def rectified(maps, slope):
+        return np.where(maps > 0, maps, values[slope].reshape(1, -1, 1, 1) * maps)
+
+    maps = rectified(convolved(values["data"], values["conv_weight"]), "first_gamma")
+    maps = convolved(maps, values["middle_weight"])
+    scale = values["norm_gamma"] / np.sqrt(values["norm_moving_var"] + 1e-3)
+    maps = (maps - values["norm_moving_mean"].reshape(1, -1, 1, 1)) * scale.reshape(1, -1, 1, 1)
+    maps = rectified(maps + values["norm_beta"].reshape(1, -1, 1, 1), "second_gamma")
+    expected = convolved(maps, values["last_weight"])
+
+    args = {name: mx.nd.array(value) for name, value in values.items() if "moving" not in name and name != "data"}
+    auxs = {name: mx.nd.array(value) for name, value in values.items() if "moving" in name}
+    lowered, params = for_inference(net, args, {"data": (1, 3, 9, 9)})
+    assert "LeakyReLU" not in operators(lowered) and "negative" not in operators(lowered)
+    executor = lowered.simple_bind(mx.cpu(), grad_req="null", data=(2, 3, 9, 9))
+    executor.copy_params_from(params, auxs)
+    output = executor.forward(is_train=False, data=mx.nd.array(values["data"]))[0].asnumpy()
+    assert_close(output, expected)
