@@ -8,6 +8,25 @@ from recognition.schedule import step_schedule
 from runtime import Failure, mx
 
 
+@mx.optimizer.register
+class ArrayWiseSGD(mx.optimizer.SGD):
+    """MXNet's SGD with an operator for each array: on a CPU its operator for several takes nearly twice the time."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.aggregate_num = 0
+
+    def update_multi_precision(self, index, weight, grad, state):
+        """Take a step: `weight` and its momentum `state`, None where there is none, change in place."""
+        self._update_count(index)
+        settings = {"lr": self._get_lr(index), "wd": self._get_wd(index), "rescale_grad": self.rescale_grad,
+                    "lazy_update": False, "out": weight}
+        if state is None:
+            mx.nd.sgd_update(weight, grad, **settings)
+        else:
+            mx.nd.sgd_mom_update(weight, grad, state, momentum=self.momentum, **settings)
+
+
 def install(module, config, kvstore, done=0):
     """Give a bound module its SGD with momentum, decay and steps of Sec. 3.1.
 
@@ -31,10 +50,8 @@ def install(module, config, kvstore, done=0):
     settings = {"learning_rate": config.lr, "momentum": config.mom, "wd": config.wd,
                 "rescale_grad": 1.0 / (len(module._context) * workers), "begin_num_update": done,
                 "lr_scheduler": step_schedule(config.lr, config.lr_steps)}
-    module.init_optimizer(kvstore=kvstore, optimizer="sgd", optimizer_params=settings)
-    if all(context.device_type == "cpu" for context in module._context):
-        # One operator for several weights, MXNet's default, is the slower one here.
-        _updater(module).aggregate_updates = False
+    on_cpus = all(context.device_type == "cpu" for context in module._context)
+    module.init_optimizer(kvstore=kvstore, optimizer="arraywisesgd" if on_cpus else "sgd", optimizer_params=settings)
     if workers > 1:  # all begin with the first worker's weights
         for name, values in zip(module._exec_group.param_names, module._exec_group.param_arrays):
             kvstore.pull(name, values)

@@ -1,4 +1,8 @@
 """The schedule as the optimizer sees it, against the rule written out."""
+import os
+import subprocess
+import sys
+
 import pytest
 
 from recognition.schedule import rate_after, step_schedule
@@ -21,3 +25,12 @@ def test_rate_after():
     assert rate_after(0.1, [100, 160], 99) == pytest.approx(0.1)
     assert rate_after(0.1, [100, 160], 100) == pytest.approx(0.01)
     assert rate_after(0.1, [100, 160], 100000) == pytest.approx(0.001)
+
+
+def test_beside_pytorch_2(root, tmp_path):
+    """gluon-cv ends its import with an error where it finds a PyTorch that is newer than its own."""
+    (tmp_path / "torch.py").write_text("__version__ = '2.13.0'\n")
+    script = "import torch, recognition.schedule, sys; print(sys.modules['torch'] is torch)"
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": f"{tmp_path}:{root}"},
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
