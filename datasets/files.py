@@ -111,3 +111,33 @@ def whole_file(path, mode="wb"):
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     with whole_path(path) as temporary, open(temporary, mode, **text) as file:
         yield file
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Hold a folder for this process while the block runs.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Made where it is missing.
+
+    Raises
+    ------
+    Failure
+        Another process holds it.
+    """
+    os.makedirs(folder, exist_ok=True)
+    descriptor = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _lock(descriptor):
+            raise Failure(f"{folder} is being written by another process: wait for it, or end it")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def user_cache(*names):
+    """Return the path of a file or folder in the user's cache, which XDG_CACHE_HOME may name; nothing is made."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(cache, "face-records", *names)

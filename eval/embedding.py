@@ -2,7 +2,7 @@
 import numpy as np
 
 from runtime import mx
-from symbols.lowering import lower
+from symbols.inference import for_inference
 
 
 def _chunks(images, size, shape):
@@ -82,7 +82,7 @@ class Embedder:
         if missing:
             raise ValueError(f"parameters that the network needs are missing: {', '.join(missing)}")
         if self.ctx.device_type == "cpu":
-            symbol = lower(symbol, training=False, shapes={"data": (1, *self.image_shape)})
+            symbol, arg_params = for_inference(symbol, arg_params, {"data": (1, *self.image_shape)})
         # Bound anew, since on CPUs the operators that MXNet fuses keep weights of their first run.
         self._full = self._last = None
         self._full = symbol.simple_bind(self.ctx, grad_req="null", data=(self._rows, *self.image_shape))

@@ -13,10 +13,11 @@ import re
 
 import numpy as np
 
-from datasets.files import whole_file
+from datasets.files import user_cache, whole_file
 from datasets.records import FRAME, HEADER, MAGIC, read_layout, read_record, unpack
 from runtime import Failure, mx
 
+LARGE = 1 << 28  # bytes of a record file from which on not every record is looked at before training
 AUGMENTATION = frozenset("""resize rand_crop max_crop_size min_crop_size pad fill_value inter_method max_rotate_angle
     max_aspect_ratio max_shear_ratio max_random_scale min_random_scale max_img_size min_img_size
     random_h random_s random_l max_random_contrast max_random_illumination""".split())
@@ -223,7 +224,8 @@ def sidecar(layout, part, parts, cache_dir=None):
     stem = os.path.splitext(os.path.basename(layout.record))[0]
     mark = _fingerprint(layout.record)
     refused = None
-    for folder in [cache_dir] if cache_dir else [os.path.dirname(layout.record), _user_cache(layout.record)]:
+    own = user_cache(hashlib.sha256(layout.record.encode()).hexdigest()[:12])
+    for folder in [cache_dir] if cache_dir else [os.path.dirname(layout.record), own]:
         path = os.path.join(os.path.abspath(folder), f".{stem}-{mark}-{part}of{parts}.idx")
         if os.path.exists(path):
             return path
@@ -253,20 +255,18 @@ def _fingerprint(record):
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
-def _user_cache(record):
-    """Return a folder for one record in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(cache, "face-records", hashlib.sha256(record.encode()).hexdigest()[:12])
-
-
 def _write_sidecar(file, layout, share, chunk=1 << 20):
-    """Write the lines of a sidecar; checks each record on the way."""
+    """Write the lines of a sidecar; checks each record of a small file on the way.
+
+    The heads of millions of records lie all over a large file: to look at each is to read most of it, which
+    `datasets/check.py` does. Here it would keep a training run waiting for minutes.
+    """
     starts = np.sort(layout.offsets)
     offsets = np.sort(layout.offsets_of(layout.images))[share.start:share.stop]
     after = np.searchsorted(starts, offsets) + 1
     ends = np.append(starts, layout.size)[after]
-    for begin in range(0, len(offsets), chunk):
-        _check_records(layout, offsets[begin:begin + chunk], ends[begin:begin + chunk])
+    if layout.size <= LARGE:
+        _check_records(layout, offsets, ends)
     for offsets_ in (offsets, np.full(len(offsets), ends[-1])):
         for begin in range(0, len(offsets_), chunk):
             lines = [f"{row}\t{offset}\n" for row, offset in enumerate(offsets_[begin:begin + chunk].tolist(), begin)]
