@@ -5,6 +5,7 @@ class, or an array that begins with it, as the label. Records F … L−1 hold n
 each identity, labelled [first image, one past its last]. `property` is `classes,height,width`.
 Files of images alone, as MXNet's im2rec writes them, are read as well.
 """
+import contextlib
 import os
 import struct
 from typing import NamedTuple, Optional
@@ -12,6 +13,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from datasets.files import whole_file, whole_path
+from datasets.listing import quoted
 from runtime import Failure, mx
 
 MAGIC = 0xCED7230A  # begins every part of a record
@@ -63,7 +65,7 @@ def record_path(path):
     return os.path.join(path, "train.rec") if os.path.isdir(path) else path
 
 
-def _size(path):
+def file_size(path):
     """Return the size of a record file in bytes."""
     try:
         size = os.path.getsize(path)
@@ -88,7 +90,8 @@ def read_property(folder):
         with open(path, "rb") as file:
             text = file.read(200).decode("ascii", "replace").strip()
     except FileNotFoundError:
-        raise Failure(f"{path} is missing: it is one line, classes,height,width, such as 85742,112,112") from None
+        raise Failure(f"{path} is missing: it is one line, classes,height,width, such as 85742,112,112; "
+                      f"`python datasets/check.py --repair {folder}` writes it") from None
     fields = [field.strip() for field in text.split(",")]
     if len(fields) != 3 or not all(field.isdigit() and field.isascii() and 0 < int(field) < 2**31 for field in fields):
         raise Failure(f"{path} reads {text[:60]!r}: it has to be one line, classes,height,width, such as 85742,112,112")
@@ -115,7 +118,8 @@ def read_index(path, size):
     Failure
         It is missing, empty, not made of such lines, or does not belong to a record file of that size.
     """
-    again = "get it again, or make it anew with MXNet's rec2idx"
+    record = os.path.splitext(path)[0] + ".rec"
+    again = f"get it again, or write it from the record with `python datasets/check.py --repair {record}`"
     try:
         with open(path, "rb") as file:
             text = file.read()
@@ -148,7 +152,7 @@ def scan(path):
     Failure
         It is not a record file or is cut short.
     """
-    size, offsets, offset = _size(path), [], 0
+    size, offsets, offset = file_size(path), [], 0
     with open(path, "rb") as file:
         while offset < size:
             offsets.append(offset)
@@ -244,7 +248,7 @@ def read_layout(path):
         A file is missing, cut short, or does not fit the others.
     """
     record = record_path(path)
-    size = _size(record)
+    size = file_size(record)
     index, folder = os.path.splitext(record)[0] + ".idx", os.path.dirname(record)
     with open(record, "rb") as file:
         label, image = unpack(record, 0, read_record(file, record, 0, size)[0])
@@ -252,7 +256,8 @@ def read_layout(path):
         if has_header or os.path.exists(index):
             keys, offsets = read_index(index, size)
             if read_record(file, record, int(offsets.max()), size)[1] != size:
-                raise Failure(f"{index} does not list the end of {record}: get both again")
+                raise Failure(f"{index} does not list the end of {record}: get both again, or look with "
+                              f"`python datasets/check.py {folder}`")
         else:
             offsets = scan(record)
             keys = np.arange(offsets.size)
@@ -340,8 +345,8 @@ def write(folder, images, height=112, width=112):
     folder : str or os.PathLike
         Made where it is missing.
     images : iterable of (int or sequence of numbers, bytes, str)
-        Label, encoded image and the path that `train.lst` shows for it. The label is the class or
-        begins with it; classes are 0, 1, … and the images of one follow each other.
+        Label, encoded image and the path that `train.lst` shows for it, as `listing.quoted` writes it. The label is
+        the class or begins with it; classes are 0, 1, … and the images of one follow each other.
     height, width : int
         Of the images, in pixels; for `property`.
 
@@ -374,12 +379,15 @@ def write(folder, images, height=112, width=112):
                     raise Failure(f"{path} has class {identity} after class {len(starts) - 1}: "
                                   "images of 0, 1, … have to follow each other without a gap")
                 _put(writer, key, label, image)
-                lines.write(f"1\t{path}\t{int(identity)}\n")
+                lines.write(f"1\t{quoted(path)}\t{int(identity)}\n")
             for identity, ends in enumerate(zip(starts, starts[1:] + [key + 1]), key + 1):
                 _put(writer, identity, ends, b"")
             size = writer.tell()
+        except mx.base.MXNetError:  # it has no other reason to fail
+            raise Failure(f"{record} could not be written whole: free some space and run it again") from None
         finally:
-            writer.close()
+            with contextlib.suppress(mx.base.MXNetError):  # the same again
+                writer.close()
         past = key + 1 + len(starts)
         if not starts:
             raise Failure(f"{folder}: there is no image to write")
