@@ -60,10 +60,11 @@ def save_network(prefix, epoch, symbol, arg_params, aux_params):
 
 
 def save_classifier(folder, epoch, arg_params):
-    """Write the classifier's weights, the parameters named fc7_…, to `<folder>/fc7-NNNN.params`."""
+    """Write the classifier's weights, the parameters named fc7_…, to `<folder>/fc7-NNNN.params`, if there are any."""
     arrays = {f"arg:{name}": value.as_in_context(mx.cpu())
               for name, value in arg_params.items() if name.startswith("fc7_")}
-    save_arrays(os.path.join(folder, f"fc7-{epoch:04d}.params"), arrays)
+    if arrays:
+        save_arrays(os.path.join(folder, f"fc7-{epoch:04d}.params"), arrays)
 
 
 def write_json(path, value):

@@ -6,13 +6,22 @@ import time
 from runtime import mx
 
 
-def training_metrics():
+def training_metrics(outputs=("softmax_output", "ce_loss_output")):
     """Return the metrics under the names of the original's lines: `acc` of the margin logits, and `lossvalue`,
     the cross entropy. Low accuracy for long is right: a margin is what makes its logits wrong.
+
+    Parameters
+    ----------
+    outputs : sequence of str
+        Names of the training symbol's outputs. Without a classifier there is no `acc`, and `lossvalue` is the first
+        loss; further losses come under their own names.
     """
     metrics = mx.metric.CompositeEvalMetric()
-    metrics.add(mx.metric.Accuracy(name="acc", output_names=["softmax_output"], label_names=["softmax_label"]))
-    metrics.add(mx.metric.Loss(name="lossvalue", output_names=["ce_loss_output"], label_names=[]))
+    if "softmax_output" in outputs:
+        metrics.add(mx.metric.Accuracy(name="acc", output_names=["softmax_output"], label_names=["softmax_label"]))
+    losses = [output for output in outputs if output.endswith("_loss_output")]
+    for output, name in zip(losses, ["lossvalue", *(output[:-len("_output")] for output in losses[1:])]):
+        metrics.add(mx.metric.Loss(name=name, output_names=[output], label_names=[]))
     return metrics
 
 

@@ -26,13 +26,21 @@ def names(text):
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def epilog():
+    """Return the losses with their rows of the paper's Table 2."""
+    width = max(map(len, tables.LOSSES))
+    lines = [f"  {name:{width}}  {entry.get('table2', '')}".rstrip() for name, entry in tables.LOSSES.items()]
+    return "\n".join(["losses, with the rows of the paper's Table 2 that they stand for:", *lines, "",
+                      "What is (dataset) or (loss) comes from its table in recognition/config.py."])
+
+
 def parser():
     """Return the parser of the command's flags."""
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.RawTextHelpFormatter,
-                                    epilog="What is (dataset) or (loss) comes from its table in recognition/config.py.")
+                                    epilog=epilog())
     add = flags.add_argument
     add("--network", default="r100", help=f"default r100; one of {', '.join(tables.NETWORKS)}")
-    add("--loss", default="arcface", help=f"default arcface; one of {', '.join(tables.LOSSES)}")
+    add("--loss", default="arcface", help="default arcface; one of those listed below")
     add("--dataset", default="emore", help=f"default emore; one of {', '.join(tables.DATASETS)}")
     add("--dataset-path", help="the folder with train.rec, train.idx, property and the .bin files;\n"
         "with it, --dataset may be any name")
@@ -57,6 +65,18 @@ def parser():
     add("--loss-m1", type=float, help="multiplicative angular margin m1 (loss)")
     add("--loss-m2", type=float, help="additive angular margin m2, radians (loss)")
     add("--loss-m3", type=float, help="additive cosine margin m3 (loss)")
+    add("--intra-weight", type=float, help="weight of Intra-Loss, Eq. 5 (loss; 0)")
+    add("--inter-weight", type=float, help="weight of Inter-Loss, Eq. 6 (loss; 0)")
+    for name, help_text in (("min", "the least lambda (5)"), ("start", "lambda at the first batch (1000)"),
+                            ("decay", "lambda is start / (1 + decay · batches) (0.1)")):
+        add(f"--sphere-lambda-{name}", type=float, help=f"sphereface-m4's annealing from softmax: {help_text}")
+    add("--triplet-alpha", type=float, help="margin of a triplet, and of its mining in squared distance (loss)")
+    add("--triplet-weight", type=float, help="weight of the triplet loss beside arcface (1)")
+    add("--triplet-bag-size", type=int, help="images that are embedded and mined together (7200)")
+    add("--images-per-identity", type=int, help="the most images of one person in a bag (5)")
+    add("--triplet-max-ap", type=float, help="leave out genuine pairs farther apart, squared; 0 none (0)")
+    add("--trace-angles", action="store_true",
+        help="keep the distribution of angles to the own centre, step by step, in angles.npz")
     add("--target", dest="targets", type=names, help="verification sets, as lfw,cfp_fp (dataset)")
     add("--kvstore", choices=("device", "local", "dist_sync", "dist_device_sync"),
         help="device (default), local, dist_sync, dist_device_sync")

@@ -6,20 +6,22 @@ import zlib
 
 from eval.contexts import parse_context
 from eval.embedding import Embedder
-from recognition import checkpoints, heads, optimizer, pretrained
+from recognition import checkpoints, heads, optimizer, pretrained, triplet_head
+from recognition.angle_trace import AngleTrace
 from recognition.best import Best, Verifier
-from recognition.config import global_batch, loss_settings, network_settings
+from recognition.config import LOSS_NUMBERS, TRIPLET_NUMBERS, global_batch, loss_settings, network_settings
 from recognition.data import train_iterator
 from recognition.dataset import check_dataset
 from recognition.progress import TimeLeft, print_plain_lines, training_metrics
 from recognition.schedule import rate_after
+from recognition.triplets import TripletIterator
 from runtime import Failure, mx
 from symbols import get_symbol
 from symbols.lowering import lower
 
 # What a resumed run must share with the one that it goes on with.
-_SAME = ("network", "loss", "dataset", "emb_size", "num_classes", "batch_size", "seed", "loss_s", "loss_m1", "loss_m2",
-         "loss_m3")
+_SAME = ("network", "loss", "dataset", "emb_size", "num_classes", "batch_size", "seed", *LOSS_NUMBERS,
+         *TRIPLET_NUMBERS)
 
 
 def initializer(net_name):
@@ -54,12 +56,17 @@ class Interrupts:
 
 def build_module(config, contexts, batches, embedding):
     """Return the bound module of the training symbol, in the form that runs fastest on its devices."""
-    symbol = heads.training_symbol(embedding, config.num_classes, **loss_settings(config))
-    shapes = {entry.name: entry.shape for entry in batches.provide_data + batches.provide_label}
+    head = triplet_head if "triplet_distance" in config else heads
+    symbol = head.training_symbol(embedding, config.num_classes, **loss_settings(config))
+    inputs = list(batches.provide_data)
+    if heads.STEP in symbol.list_arguments():
+        inputs.append(mx.io.DataDesc(heads.STEP, (batches.batch_size,)))
+    shapes = {entry.name: entry.shape for entry in inputs + batches.provide_label}
     if all(context.device_type == "cpu" for context in contexts):
         symbol = lower(symbol, training=True, shapes=shapes)
-    module = mx.mod.Module(symbol, context=contexts, data_names=["data"], label_names=["softmax_label"])
-    module.bind(data_shapes=batches.provide_data, label_shapes=batches.provide_label)
+    module = mx.mod.Module(symbol, context=contexts, data_names=[entry.name for entry in inputs],
+                           label_names=["softmax_label"])
+    module.bind(data_shapes=inputs, label_shapes=batches.provide_label)
     return module
 
 
@@ -73,16 +80,24 @@ class Run:
     best : recognition.best.Best
     folder : str
         Where its checkpoints go.
+    angles : recognition.angle_trace.AngleTrace or None
+        With --trace-angles.
+    held : callable
+        Returns what the data holds beside its position, as arrays by name: the triplets of a bag.
+    restored : dict
+        What it held in the state that the run was resumed from.
     """
 
     def __init__(self, config, module, embedding, folder):
         self.config, self.module, self.embedding, self.folder = config, module, embedding, folder
         self.step, self.best, self.embedder = 0, Best(config.ckpt), None
+        self.angles = AngleTrace() if config.trace_angles else None
+        self.held, self.restored = dict, {}
 
     def start(self, kvstore):
         """Initialise, from a checkpoint where one is named, or resume. Return (epoch, batch) in the data."""
         arrays, progress, epoch, batch = {}, None, 0, 0
-        loaded = {"arg": {}, "aux": {}, "mom": {}}
+        loaded = {"arg": {}, "aux": {}, "mom": {}, "ang": {}, "bag": {}}
         if self.config.resume:
             arrays, progress = checkpoints.load_state(self.folder)
             self._check_same(progress["config"])
@@ -90,6 +105,9 @@ class Run:
                 loaded[key[:3]][key[4:]] = value
             self.step, epoch, batch = progress["step"], progress["epoch"], progress["batch"]
             self.best.restore(progress["best"])
+            self.restored = loaded["bag"]
+            if self.angles:
+                self.angles.restore({name: value.asnumpy() for name, value in loaded["ang"].items()})
             print(f"resuming the run in {self.folder} after step {self.step}", flush=True)
         elif self.config.pretrained:
             loaded["arg"], loaded["aux"] = pretrained.load(self.config.pretrained, self.config.pretrained_epoch,
@@ -108,6 +126,18 @@ class Run:
             raise Failure(f"--resume goes on with the run in {self.folder}, but {'; '.join(differing)}: "
                           "give the flags it was started with, or start without --resume")
 
+    def forward_backward(self, data):
+        """Run a batch, telling the step to the losses that change with it."""
+        if heads.STEP in self.module.data_names:
+            data.data.append(mx.nd.full(data.label[0].shape, self.step))
+        self.module.forward_backward(data)
+
+    def trace(self):
+        """Keep the angles of the step that was just done."""
+        if self.angles:
+            cosine = self.module.get_outputs()[self.module.output_names.index("target_cosine_output")]
+            self.angles.add(self.step, cosine.asnumpy())
+
     def parameters(self):
         """Return (arg_params, aux_params) as they are after the last step.
 
@@ -123,18 +153,34 @@ class Run:
         arrays = {f"arg:{name}": value for name, value in arg_params.items()}
         arrays.update({f"aux:{name}": value for name, value in aux_params.items()})
         arrays.update({f"mom:{name}": value for name, value in optimizer.momentum(self.module).items()})
+        arrays.update({f"bag:{name}": value for name, value in self.held().items()})
+        if self.angles:
+            arrays.update({f"ang:{name}": mx.nd.array(values, dtype=values.dtype)
+                           for name, values in self.angles.state().items()})
+            self.angles.write(self.folder)
         checkpoints.save_state(self.folder, self.step, arrays, {
             "epoch": epoch, "batch": batch, "best": self.best.state(), "config": dict(self.config)})
         seed_everything(self.config.seed, self.step)
 
+    def current_embedder(self, arg_params, aux_params):
+        """Return the embedding network with these parameters, on the first device."""
+        if self.embedder is None:
+            self.embedder = Embedder(self.embedding, arg_params, aux_params, ctx=self.module._context[0])
+        else:
+            self.embedder.set_params(arg_params, aux_params)
+        return self.embedder
+
+    def embed(self, images):
+        """Return the embeddings (N, D) of images, as `eval.embedding.Embedder` takes them, after the last step.
+
+        Binding that network anew takes less than the training module, whose graph is not fused, would lose.
+        """
+        return self.current_embedder(*self.parameters())(images)
+
     def verify_and_save(self, verifier, final=False):
         """Verify on every set, save as --ckpt says, and report the best so far."""
         arg_params, aux_params = self.parameters()
-        if verifier.sets and self.embedder is None:
-            self.embedder = Embedder(self.embedding, arg_params, aux_params, ctx=self.module._context[0])
-        elif verifier.sets:
-            self.embedder.set_params(arg_params, aux_params)
-        accuracies = verifier(self.embedder, self.step)
+        accuracies = verifier(self.current_embedder(arg_params, aux_params) if verifier.sets else None, self.step)
         epoch = self.best.epoch_to_save(accuracies, final)
         if epoch is not None:
             print(f"saving {epoch}", flush=True)
@@ -146,9 +192,21 @@ class Run:
 def hint_about_batch(config):
     """Say once what the linear rule would make of the rate where the batch is not the schedule's own."""
     published = config.published_batch_size
-    if config.batch_size != published:
+    if published and config.batch_size != published:
         print(f"note: the schedule was published for a batch of {published}; at {config.batch_size} the linear rule "
               f"would scale its rate to {config.published_lr * config.batch_size / published:g} (now {config.lr:g})")
+
+
+def open_data(config, devices, part, parts):
+    """Return the iterator over a worker's training data: of images, or of the triplets that its loss takes."""
+    common = {"classes": config.num_classes, "mirror": config.mirror, "seed": config.seed,
+              "num_workers": config.num_workers, "part": part, "parts": parts}
+    batch_size = config.batch_size // parts
+    if "triplet_distance" not in config:
+        return train_iterator(config.dataset_path, batch_size, augmentation=config.augmentation, **common)
+    return TripletIterator(config.dataset_path, batch_size, devices, augmentation=config.augmentation,
+                           alpha=config.triplet_alpha, max_ap=config.triplet_max_ap, bag_size=config.triplet_bag_size,
+                           images_per_identity=config.images_per_identity, **common)
 
 
 def train(config):
@@ -178,12 +236,12 @@ def train(config):
     folder = os.path.join(config.models_root, f"{config.network}-{config.loss}-{config.dataset}")
     os.makedirs(folder, exist_ok=True)
 
-    batches = train_iterator(
-        config.dataset_path, config.batch_size // workers, classes=config.num_classes, mirror=config.mirror,
-        augmentation=config.augmentation, seed=config.seed, num_workers=config.num_workers, part=rank, parts=workers)
+    batches = open_data(config, len(contexts), rank, workers)
     embedding = get_symbol(config.net_name, **network_settings(config))
     module = build_module(config, contexts, batches, embedding)
     run = Run(config, module, embedding, folder)
+    if isinstance(batches, TripletIterator):
+        batches.embed, run.held = run.embed, batches.state
     epoch, batch = run.start(kvstore)
     hint_about_batch(config)
     if rank == 0:
@@ -200,16 +258,16 @@ def train(config):
 def _loop(run, batches, verifier, epoch, batch, saves, interrupts):
     """Train from the batch `batch` of `epoch` until the run's end."""
     config, module = run.config, run.module
-    metrics = training_metrics()
+    metrics = training_metrics(module.output_names)
     speedometer = mx.callback.Speedometer(config.batch_size, config.frequent, auto_reset=False)
     left = TimeLeft(config.batch_size, config.max_steps, config.frequent)
-    batches.start(epoch, batch)
+    batches.start(epoch, batch, **run.restored)
     while True:
         metrics.reset()
         for data in batches:
             if data.pad and batch:  # the images left over; they come in the next epoch's order
                 break
-            module.forward_backward(data)
+            run.forward_backward(data)
             module.update()
             module.update_metric(metrics, data.label)
             loss = module.get_outputs()[2].asnumpy().mean()
@@ -217,6 +275,7 @@ def _loop(run, batches, verifier, epoch, batch, saves, interrupts):
             if not math.isfinite(loss):
                 raise Failure(f"the loss is {loss} after step {run.step}: lower --lr, or start with --loss softmax and "
                               f"continue with --pretrained; what was saved in {run.folder} is kept")
+            run.trace()
             speedometer(mx.model.BatchEndParam(epoch=epoch, nbatch=batch, eval_metric=metrics, locals=None))
             left.step(run.step, loss)
             batch += 1

@@ -1,122 +1,246 @@
-"""Measure how fast networks train and embed here: our lowered graphs against the plain ones.
+"""Measure how fast this project trains, embeds, verifies and reads here, beside plain MXNet, PyTorch and loops.
 
     python tools/benchmark.py
-    python tools/benchmark.py --networks y1,r50 --rounds 5 --json benchmark.json
+    python tools/benchmark.py --only train,embed --networks y1 --rounds 9 --json benchmark.json
+    python tools/benchmark.py --only none --picture docs/throughput.png
 
-The graphs take turns within one run, and the ratio is of their medians: on a shared machine only ratios hold.
+Each row is a ratio within one run: what is compared has a process of its own, works alone and in turns, and counts
+with the median of its turns. On a shared machine only ratios hold. `plain` is the network's graph as it is saved,
+`plain, fused` the same with the operators fused that MXNet fuses by itself.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
-import statistics
+import importlib.metadata
+import platform
 import time
+from collections import namedtuple
 
-import numpy as np
-from easydict import EasyDict
-
-from eval.embedding import Embedder
 from recognition import config as tables
-from recognition import heads, optimizer
 from recognition.checkpoints import write_json
-from recognition.trainer import initializer
-from runtime import Failure, mx, run_command
-from symbols import get_symbol
-from symbols.lowering import lower
+from recognition.progress import clock
+from runtime import Failure, cores, run_command
+from tools import benchmark_picture, benchmark_rows
+from tools.benchmark_rows import HEAD_CLASSES
 
-BATCHES = {"y1": 16, "r50": 8}
-CLASSES = 1000
+SECTIONS = ("train", "embed", "batch1", "verification", "head", "reading", "index")
+NETWORKS = {"train": ["y1", "r50", "m1", "vargfacenet", "mnas025"], "embed": ["y1", "r50"],
+            "batch1": ["y1", "r50", "r100"]}
+# Seconds of a round of all that take turns, on two cores, by which the time that is left is told; others 12.
+ROUND = {("train", "y1"): 11, ("train", "r50"): 20, ("train", "m1"): 12, ("train", "vargfacenet"): 11,
+         ("train", "mnas025"): 7, ("embed", "y1"): 8, ("embed", "r50"): 10, ("batch1", "y1"): 2.5,
+         ("batch1", "r50"): 2.5, ("batch1", "r100"): 3}
+
+# `rows()` measures and yields them; `seconds` is how long that is expected to take.
+Piece = namedtuple("Piece", "label seconds rows")
+
+# (which row, its column, the least and the most that is asked of it)
+TARGETS = [
+    ({"section": "train", "network": "y1", "batch": 16, "right": "plain"}, "ratio", 4.8, None),
+    ({"section": "train", "network": "r50", "batch": 8, "right": "plain"}, "ratio", 1.5, None),
+    ({"section": "train", "network": "r50", "batch": 8, "right": "PyTorch"}, "ratio", 1.3, None),
+    ({"section": "train", "network": "m1", "batch": 16, "right": "plain"}, "ratio", 4.2, None),
+    ({"section": "train", "network": "vargfacenet", "batch": 16, "right": "plain"}, "ratio", 3.3, None),
+    ({"section": "train", "network": "mnas025", "batch": 16, "right": "plain"}, "ratio", 1.3, None),
+    ({"section": "train", "network": "r50", "batch": 8, "right": "SGEMM peak"}, "ratio", 1.0, None),
+    ({"section": "train", "network": "y1", "batch": 16, "right": "SGEMM peak"}, "ratio", 0.55, None),
+    ({"section": "embed", "network": "y1", "batch": 16, "right": "plain"}, "ratio", 2.2, None),
+    ({"section": "embed", "network": "y1", "batch": 16, "right": "plain, fused"}, "ratio", 2.2, None),
+    ({"section": "embed", "network": "r50", "batch": 8, "right": "plain"}, "ratio", 1.4, None),
+    ({"section": "embed", "network": "r50", "batch": 8, "right": "plain, fused"}, "ratio", 1.4, None),
+    ({"section": "embed", "network": "r50", "batch": 8, "right": "PyTorch"}, "ratio", 1.3, None),
+    ({"section": "verification", "right": "ours"}, "ratio", 50, None),
+    ({"section": "index", "unit": "s"}, "left_value", None, 20),
+    ({"section": "index", "unit": "GB"}, "left_value", None, 1.5),
+]
 
 
-def training_step(network, batch, lowered):
-    """Return a function that trains one step of a network with the ArcFace head on random images.
+def pieces(sections, networks, batch_size, threads, rounds):
+    """Return the `Piece`s of a run; `networks` and `batch_size` may be None."""
+    found = []
 
-    It is the trainer's graph and optimizer, or the symbol as it is saved and MXNet's defaults.
+    def add(label, seconds, rows, *arguments):
+        found.append(Piece(label, seconds, lambda: rows(*arguments)))
+
+    for section in ("train", "embed", "batch1"):
+        for network in (networks or NETWORKS[section]) if section in sections else []:
+            batch = batch_size or benchmark_rows.usual_batch(network)
+            seconds = 12 + (rounds + 1) * ROUND.get((section, network), 12)
+            if section == "batch1":
+                add(f"batch1 {network}", seconds, benchmark_rows.batch1_rows, network, threads, rounds)
+            else:
+                add(f"{section} {network}", seconds, benchmark_rows.network_rows, section, network, batch, threads,
+                    rounds)
+    if "verification" in sections:
+        add("verification", 8, benchmark_rows.verification_rows, rounds)
+    for classes in HEAD_CLASSES if "head" in sections else ():
+        losses = len(benchmark_rows.distinct_losses())
+        seconds = 5 + losses * (rounds + 1) * 6e-6 * classes
+        add(f"heads, {classes:,} classes", seconds, benchmark_rows.head_rows, classes, threads, rounds)
+    if "reading" in sections:
+        add("reading", 25, benchmark_rows.reading_rows, threads, rounds)
+    if "index" in sections:
+        add("index", 30, benchmark_rows.index_rows, threads)
+    return found
+
+
+def figure(value):
+    """Return a figure as text with three digits or more."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3g}"
+
+
+def shown(row):
+    """Return a row as a line of the table."""
+    spread = "" if row.lowest is None else f"{row.lowest:.2f}–{row.highest:.2f}"
+    ratio = "–" if row.ratio is None else f"{row.ratio:.2f}"
+    return (f"{row.label:46} {f'{row.left} ÷ {row.right}':22} {figure(row.left_value):>7} {figure(row.right_value):>7} "
+            f"{row.unit:9} {ratio:>7}  {spread:14} {row.note}").rstrip()
+
+
+def plain_values(row):
+    """Return a row as a dict of plain values."""
+    values = row._asdict()
+    return {**values.pop("facts"), **values}
+
+
+def judged(rows):
+    """Return what was asked and what was reached, as dicts, one for each of `TARGETS`."""
+    found = []
+    for which, column, least, most in TARGETS:
+        reached = next((row[column] for row in rows if row.get(column) is not None
+                        and all(row.get(key) == value for key, value in which.items())), None)
+        met = None if reached is None else (least is None or reached >= least) and (most is None or reached <= most)
+        found.append({**which, "at_least": least, "at_most": most, "reached": reached, "met": met})
+    return found
+
+
+def show_targets(targets):
+    """Print the table of what was asked and what was reached."""
+    print(f"\n{'target':50} {'asked':>14} {'reached':>9}")
+    for target in targets:
+        what = target["section"]
+        if "network" in target:
+            what += f" {target['network']}, batch {target['batch']}: ours ÷ {target['right']}"
+        unit = f" {target['unit']}" if "unit" in target else ""
+        asked = f"at least {target['at_least']}" if target["at_most"] is None else f"at most {target['at_most']}{unit}"
+        answer = {True: "yes", False: "no", None: "not measured"}[target["met"]]
+        reached = "–" if target["reached"] is None else f"{target['reached']:.2f}"
+        print(f"{what:50} {asked:>14} {reached:>9}  {answer}")
+
+
+def processor():
+    """Return the processor's name."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions():
+    """Return the versions of what the figures depend on; None for a package that is not installed."""
+    found = {"python": platform.python_version()}
+    for package in ("mxnet", "numpy", "opencv-python", "torch"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def measure(planned):
+    """Carry the pieces out, printing rows as they come and, on stderr, how long the rest takes.
+
+    Returns
+    -------
+    rows : list of dict
+    failed : list of str
+        What went wrong with the pieces that could not be measured.
     """
-    settings = {**tables.NETWORKS[network]}
-    embedding = get_symbol(settings.pop("net_name"), **settings)
-    symbol = heads.training_symbol(embedding, CLASSES, loss_s=64.0, loss_m2=0.5,
-                                   emb_size=settings.get("emb_size", 512))
-    shapes = {"data": (batch, 3, 112, 112), "softmax_label": (batch,)}
-    if lowered:
-        symbol = lower(symbol, training=True, shapes=shapes)
-    module = mx.mod.Module(symbol, context=mx.cpu(), data_names=["data"], label_names=["softmax_label"])
-    module.bind(data_shapes=[("data", shapes["data"])], label_shapes=[("softmax_label", shapes["softmax_label"])])
-    module.init_params(initializer(tables.NETWORKS[network]["net_name"]))
-    if lowered:
-        optimizer.install(module, EasyDict(lr=0.01, lr_steps=[], mom=0.9, wd=5e-4), "device")
-    else:
-        module.init_optimizer(optimizer="sgd", optimizer_params={
-            "learning_rate": 0.01, "momentum": 0.9, "wd": 5e-4, "rescale_grad": 1.0})
-    data = mx.io.DataBatch(data=[mx.nd.random.uniform(0, 255, shapes["data"])],
-                           label=[mx.nd.arange(batch) % CLASSES])
-
-    def step():
-        module.forward_backward(data)
-        module.update()
-        mx.nd.waitall()
-    return step
+    rows, failed, begun, done = [], [], time.perf_counter(), 0.0
+    for number, piece in enumerate(planned):
+        rest = sum(other.seconds for other in planned[number:])
+        pace = (time.perf_counter() - begun) / done if done else 1.0
+        print(f"[{piece.label}; {clock(rest * pace)} left]", file=sys.stderr, flush=True)
+        try:
+            for row in piece.rows():
+                print(shown(row), flush=True)
+                rows.append(plain_values(row))
+        except Failure as failure:  # the others are still worth having
+            failed.append(f"{piece.label}: {failure}")
+            print(f"{piece.label}: not measured", flush=True)
+        done += piece.seconds
+    return rows, failed
 
 
-def embedding_step(network, batch, lowered):
-    """Return a function that embeds one batch of random images, by our Embedder or the plain symbol."""
-    settings = {**tables.NETWORKS[network]}
-    symbol = get_symbol(settings.pop("net_name"), **settings)
-    arg_shapes, _, aux_shapes = symbol.infer_shape(data=(batch, 3, 112, 112))
-    args = {name: mx.nd.random.normal(0, 0.05, shape) for name, shape in zip(symbol.list_arguments(), arg_shapes)}
-    auxs = {name: mx.nd.ones(shape) for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
-    images = np.random.RandomState(0).randint(0, 256, (batch, 112, 112, 3)).astype(np.uint8)
-    del args["data"]
-    if lowered:
-        embedder = Embedder(symbol, args, auxs, batch_size=batch)
-        return lambda: embedder(images)
-    executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=(batch, 3, 112, 112))
-    executor.copy_params_from(dict(args, data=mx.nd.array(images.transpose(0, 3, 1, 2))), auxs)
-
-    def step():
-        executor.forward(is_train=False)[0].wait_to_read()
-    return step
+def names(known):
+    """Return the `type` of a flag that takes some of the known names, separated by commas."""
+    def parse(text):
+        found = [name.strip() for name in text.split(",") if name.strip()]
+        unknown = [name for name in found if name not in known]
+        if unknown or not found:
+            raise argparse.ArgumentTypeError(f"{(unknown or [text])[0]!r} is none of {', '.join(known)}")
+        return list(dict.fromkeys(found))
+    return parse
 
 
-def compare(make, network, batch, rounds):
-    """Return the images a second of the lowered and of the plain graph, which take turns."""
-    steps = [make(network, batch, lowered) for lowered in (True, False)]
-    seconds = ([], [])
-    for turn in range(rounds + 1):
-        for step, taken in zip(steps, seconds):
-            begun = time.perf_counter()
-            step()
-            if turn:  # the first is for warming up
-                taken.append(time.perf_counter() - begun)
-    return [batch / statistics.median(taken) for taken in seconds]
+def at_least_1(text):
+    """Serve as the `type` of a flag that takes a positive whole number."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def main():
-    flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    flags.add_argument("--networks", default="y1,r50", help="comma-separated (default y1,r50)")
-    flags.add_argument("--batch-size", type=int, help="images a batch (default: y1 16, r50 8, others 8)")
-    flags.add_argument("--rounds", type=int, default=5, help="steps of each graph (default 5)")
-    flags.add_argument("--json", help="write the figures to this file as well")
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--only", type=names((*SECTIONS, "none")), default=list(SECTIONS), metavar="SECTIONS",
+                       help=f"some of {','.join(SECTIONS)}; none, for the picture alone")
+    default = "; ".join(f"{section} {','.join(networks)}" for section, networks in NETWORKS.items())
+    flags.add_argument("--networks", help="for these sections, some of " + ", ".join(tables.NETWORKS)
+                       + f" (default: {default})")
+    flags.add_argument("--batch-size", type=at_least_1, help="images a batch (default 16, large networks 8)")
+    flags.add_argument("--rounds", type=at_least_1, default=3, help="turns of each that count (default 3)")
+    flags.add_argument("--json", metavar="OUT", help="write all figures to this file as well")
+    flags.add_argument("--picture", metavar="PNG",
+                       help="measure throughput over threads, batch and classes, and draw it to this file")
     arguments = flags.parse_args()
-    networks = [name.strip() for name in arguments.networks.split(",") if name.strip()]
+    networks = [name.strip() for name in (arguments.networks or "").split(",") if name.strip()]
     for name in networks:
         if name not in tables.NETWORKS:
             raise Failure(f"unknown network {name!r}; known: {', '.join(tables.NETWORKS)}")
-    if arguments.rounds < 1 or (arguments.batch_size is not None and arguments.batch_size < 1):
-        flags.error("--rounds and --batch-size are at least 1")
 
-    print(f"{os.environ['OMP_NUM_THREADS']} threads, images a second, medians of {arguments.rounds} steps")
-    print(f"{'':10} {'':9} {'batch':>5} {'lowered':>9} {'plain':>9} {'ratio':>7}")
-    rows = []
-    for work, make in (("train", training_step), ("embed", embedding_step)):
-        for network in networks:
-            batch = arguments.batch_size or BATCHES.get(network, 8)
-            lowered, plain = compare(make, network, batch, arguments.rounds)
-            print(f"{network:10} {work:9} {batch:5} {lowered:9.2f} {plain:9.2f} {lowered / plain:7.2f}", flush=True)
-            rows.append({"network": network, "work": work, "batch": batch, "lowered": lowered, "plain": plain,
-                         "ratio": lowered / plain})
+    if not os.environ["OMP_NUM_THREADS"].isdecimal():
+        raise Failure(f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}: set it to one whole number, or unset it")
+    for path in (arguments.json, arguments.picture):  # before minutes of measuring, not after them
+        if path and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+            raise Failure(f"{path} cannot be written: its folder is missing or not yours; name another")
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    planned = pieces(arguments.only, networks, arguments.batch_size, threads, arguments.rounds)
+    expected = sum(piece.seconds for piece in planned) + (benchmark_picture.SECONDS if arguments.picture else 0)
+    print(f"{processor()}, {threads} thread{'s' * (threads > 1)}; medians of {arguments.rounds} turns; about "
+          f"{clock(expected)} on two cores")
+    begun = time.perf_counter()
+    rows, failed = [], []
+    if planned:
+        print(f"{'':46} {'':22} {'left':>7} {'right':>7} {'':9} {'ratio':>7}  of single turns")
+        rows, failed = measure(planned)
+    curves = None
+    if arguments.picture:
+        curves = benchmark_picture.measure(networks or ["y1", "r50"], cores())
+        print("wrote " + " and ".join(benchmark_picture.draw(arguments.picture, curves)))
+    targets = judged(rows)
+    if planned:
+        show_targets(targets)
     if arguments.json:
-        write_json(arguments.json, {"threads": int(os.environ["OMP_NUM_THREADS"]), "rows": rows})
+        write_json(arguments.json, {
+            "processor": processor(), "cores": cores(), "threads": threads, "versions": versions(),
+            "rounds": arguments.rounds, "seconds": time.perf_counter() - begun, "rows": rows, "targets": targets,
+            "failed": failed, "curves": curves})
+    if failed:
+        raise Failure("; ".join(failed))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 """Pictures of verification results."""
+import os
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -16,13 +18,23 @@ def angles(dist):
     return np.degrees(np.arccos(np.clip(1 - np.asarray(dist) / 2, -1, 1)))
 
 
-def draw_angles(axes, dist, issame, title):
-    """Draw the distributions of genuine and impostor pairs' angles, (P,) each, as the paper's Figure 6 does."""
-    bins = np.arange(0, 121, 2.5)
-    for same, colour, label in ((True, GENUINE, "genuine pairs"), (False, IMPOSTOR, "impostor pairs")):
-        axes.hist(angles(dist)[issame == same], bins, color=colour, alpha=0.6, label=label)
-    axes.set(title=title, xlabel="angle between the two embeddings (degrees)", ylabel="pairs", xlim=(0, 120))
-    axes.legend()
+def draw_angles(axes, genuine, impostor, title):
+    """Draw the distributions of genuine and impostor pairs' angles in degrees, as the paper's Figure 6 does.
+
+    Each kind's bars add up to 100 %, for there are often many more pairs of one. One is filled and the other hatched,
+    so that they differ in print as well.
+    """
+    width = 1 if min(len(genuine), len(impostor)) > 5000 else 2.5
+    last = max(120, np.ceil(max(np.max(genuine, initial=0), np.max(impostor, initial=0)) / 10) * 10)
+    for angles_, colour, label, style in (
+            (genuine, GENUINE, "genuine", {"alpha": 0.75}),
+            (impostor, IMPOSTOR, "impostor", {"facecolor": "none", "edgecolor": IMPOSTOR, "hatch": "/////"})):
+        axes.hist(angles_, np.arange(0, last + width, width), weights=np.full(len(angles_), 100 / max(1, len(angles_))),
+                  histtype="stepfilled", color=colour, label=f"{label} ({len(angles_):,} pairs)", **style)
+    axes.set(title=title, xlabel="angle between the two embeddings (degrees)", ylabel="pairs of the kind (%)",
+             xlim=(0, last))
+    axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(loc="upper left", fontsize=9)
 
 
 def draw_roc(axes, curves):
@@ -34,6 +46,21 @@ def draw_roc(axes, curves):
     axes.set(title="people never seen in training", xlabel="false accept rate", ylabel="true accept rate",
              xlim=(0, 1), ylim=(0, 1.005))
     axes.legend(loc="lower right")
+
+
+def save(figure, stem):
+    """Write a figure to `STEM.png` and `STEM.svg`, each whole or not at all, and close it; return the two paths.
+
+    The same figure gives the same bytes each time.
+    """
+    os.makedirs(os.path.dirname(os.path.abspath(stem)), exist_ok=True)
+    paths = [f"{stem}.png", f"{stem}.svg"]
+    with plt.rc_context({"svg.hashsalt": "arcface"}):
+        for path, kind, metadata in zip(paths, ("png", "svg"), ({}, {"Date": None})):
+            with whole_path(path) as temporary:
+                figure.savefig(temporary, dpi=200, format=kind, metadata=metadata)
+    plt.close(figure)
+    return paths
 
 
 def verification_picture(path, results, issame):
@@ -50,7 +77,7 @@ def verification_picture(path, results, issame):
     figure, axes = plt.subplots(1, 1 + len(results), figsize=(5 * (1 + len(results)), 4.2), constrained_layout=True)
     draw_roc(axes[0], [(name, dist, issame) for name, dist in results])
     for place, (name, dist) in zip(axes[1:], results):
-        draw_angles(place, dist, issame, name)
+        draw_angles(place, angles(dist[issame]), angles(dist[~issame]), name)
     with whole_path(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
