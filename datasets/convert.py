@@ -1,0 +1,244 @@
+"""Convert between record files and folders of images, without loss: images keep their bytes, labels their numbers.
+
+    python datasets/convert.py unpack datasets/faces_emore FOLDER    FOLDER/label/number.jpg and FOLDER/images.lst
+    python datasets/convert.py pack FOLDER OUT                       and back, to train.rec .idx .lst and property
+    python datasets/convert.py complete images.rec OUT               what im2rec wrote, in the layout for training
+
+To take photographs, to align, or to encode anew, use datasets/folder.py.
+"""
+import os, sys  # noqa: E401, I001
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import argparse
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets import images, records
+from datasets.files import alone, whole_file
+from datasets.listing import read_list
+from runtime import Failure, run_command
+
+LIST = "images.lst"
+
+
+def _class(label, where):
+    """Return the class that a label is or begins with."""
+    first = float(np.ravel(label)[0])
+    if not (0 <= first < records.LARGEST and first == int(first)):
+        raise Failure(f"{where} has the label {first:g}, which is no class: 0, 1, 2, …")
+    return int(first)
+
+
+def _numbers(label):
+    """Return a label as text: the shortest numbers that read back as the same float32."""
+    return "\t".join(np.format_float_positional(number, trim="-") for number in np.ravel(np.float32(label)))
+
+
+def _bar(entries, what, total, progress):
+    return tqdm(entries, desc=what, total=total, unit="image", file=sys.stdout, leave=False,
+                disable=None if progress else True)  # None: where it is a terminal
+
+
+def unpack(record, folder, progress=False):
+    """Write the images of a record as files: `label/number.jpg`, each with the bytes that the record has.
+
+    Parameters
+    ----------
+    record : str or os.PathLike
+        A dataset's folder or a record file, also one of images alone.
+    folder : str or os.PathLike
+        Must not be there, or be empty. It appears when all is written; what a killed run wrote, in `folder` with
+        `.part` behind it, is kept and gone on with.
+    progress : bool
+        Whether to show progress on stdout.
+
+    Returns
+    -------
+    int
+        The number of images.
+
+    Raises
+    ------
+    Failure
+        The record is damaged, has a label that is no class, or the folder is not empty.
+    """
+    layout = records.read_layout(record)
+    folder = os.path.abspath(folder)
+    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
+        raise Failure(f"{folder} is there already: name a folder that is not")
+    part, width = folder + ".part", len(str(int(np.max(layout.images))))
+    with alone(part):
+        with whole_file(os.path.join(part, LIST), "w") as lines:
+            for key, label, image in _bar(records.iterate(layout), "unpacking", len(layout.images), progress):
+                identity = _class(label, f"{layout.record}: image {key}")
+                path = f"{identity:08d}/{key:0{width}d}.{_suffix(image)}"
+                _write(os.path.join(part, path), image)
+                lines.write(f"{key}\t{_numbers(label)}\t{path}\n")
+        os.unlink(os.path.join(part, ".lock"))
+        if os.path.isdir(folder):
+            os.rmdir(folder)
+        os.rename(part, folder)
+    return len(layout.images)
+
+
+def _suffix(image):
+    """Return the usual suffix of an encoded image; `bin` where it is none that is known."""
+    try:
+        return images.header(image).kind.replace("pnm", "ppm")
+    except images.Unusable:
+        return "bin"
+
+
+def _write(path, content):
+    """Write a file, unless it is there with this content. Whole files of few kilobytes, each brought to the disk before
+    the next, would take a hundred times as long; their folder's name tells that they are whole.
+    """
+    try:
+        with open(path, "rb") as file:
+            if file.read() == content:
+                return
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def pack(folder, output, progress=False):
+    """Write a record from the files that `unpack` wrote, with their bytes as they are.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Its `images.lst` has lines `number, label, path` divided by tabs, as MXNet's im2rec reads them. Lines may be
+        taken out or added.
+    output : str or os.PathLike
+        The folder of the record.
+    progress : bool
+        Whether to show progress on stdout.
+
+    Returns
+    -------
+    images, classes : int
+
+    Raises
+    ------
+    Failure
+        As `datasets.listing.read_list`; or an image cannot be read, or is of another size than the first.
+    """
+    entries, folder = read_list(os.path.join(folder, LIST)), os.path.abspath(folder)
+
+    def read(row):
+        path = entries[row].path
+        try:
+            return images.read(os.path.join(folder, path), folder)
+        except images.Unusable as unusable:
+            raise Failure(f"{os.path.join(folder, path)} {unusable}") from None
+
+    labels = [entry.labels or [entry.identity] for entry in entries]
+    return _regroup(labels, read, lambda row: entries[row].path, output, folder, progress)
+
+
+def complete(record, output, progress=False):
+    """Write a file of images alone, as MXNet's im2rec makes it, in the layout for training: a header record, the images
+    of one identity after another, identity records and `property`. A file that has all that is written anew.
+
+    Parameters
+    ----------
+    record : str or os.PathLike
+        The record file; its index may be missing.
+    output : str or os.PathLike
+        Another folder than that of the record. `identities.txt` there has a line for each class: the new
+        number, how many images it has, the number it had.
+    progress : bool
+        Whether to show progress on stdout.
+
+    Returns
+    -------
+    images, classes : int
+
+    Raises
+    ------
+    Failure
+        The file is damaged, has a label that is no class, or images of several sizes.
+    """
+    layout = records.read_layout(record)
+    if os.path.realpath(os.path.dirname(layout.record)) == os.path.realpath(output):
+        raise Failure(f"{output} holds the record that is read: name another folder to write")
+    labels = [label for _, label, _ in _bar(records.iterate(layout), "reading labels", len(layout.images), progress)]
+    offsets = layout.offsets_of(layout.images)
+    with open(layout.record, "rb") as file:
+        def read(row):
+            offset = int(offsets[row])
+            content, _ = records.read_record(file, layout.record, offset, layout.size)
+            return records.unpack(layout.record, offset, content)[1]
+
+        return _regroup(labels, read, lambda row: f"image {layout.images[row]}", output, layout.record,
+                         progress)
+
+
+def _regroup(labels, read, name, output, source, progress):
+    """Write a record of images sorted by class, as they were within one; classes become 0, 1, … where some are missing.
+
+    `read(row)` gives the bytes of an image of the source, `name(row)` what to call it; `labels` has a value a row.
+    """
+    own = np.array([_class(label, f"{source}: {name(row)}") for row, label in enumerate(labels)])
+    classes, new, counts = np.unique(own, return_inverse=True, return_counts=True)
+    order = np.argsort(own, kind="stable").tolist()
+    height, width = _sides(read(order[0]), f"{source}: {name(order[0])}")
+
+    def ordered():
+        for row in _bar(order, "writing", len(order), progress):
+            image = read(row)
+            sides = _sides(image, f"{source}: {name(row)}")
+            if sides != (height, width):
+                raise Failure(f"{source}: {name(row)} is {sides[1]}×{sides[0]}, where others are {width}×{height}: "
+                              "unpack the record, and make it anew with datasets/folder.py --align")
+            label = np.array(labels[row], np.float32)
+            label.reshape(-1)[0] = new[row]
+            yield label if label.size > 1 else float(label.item()), image, name(row)
+
+    written = records.write(output, ordered(), height, width)
+    with whole_file(os.path.join(output, "identities.txt"), "w") as file:
+        file.writelines(f"{label}\t{count}\t{old}\n" for label, (count, old) in enumerate(zip(counts, classes)))
+    return written
+
+
+def _sides(image, name):
+    """Return an encoded image's (height, width)."""
+    try:
+        return images.header(image)[1:3]
+    except images.Unusable as unusable:
+        raise Failure(f"{name} {unusable}; python datasets/check.py lists all such") from None
+
+
+def parser():
+    """Return the parser of the command's flags."""
+    flags = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2],
+                                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("what", choices=("unpack", "pack", "complete"))
+    flags.add_argument("source", metavar="FROM", help="a record, its folder, or an unpacked folder")
+    flags.add_argument("output", metavar="TO", help="the folder to write")
+    return flags
+
+
+def main():
+    args = parser().parse_args()
+    try:
+        convert(args)
+    except KeyboardInterrupt:
+        raise Failure("interrupted; nothing was written half, and unpacking goes on where it was") from None
+
+
+def convert(args):
+    """Do what the flags say."""
+    if args.what == "unpack":
+        number = unpack(args.source, args.output, progress=True)
+        print(f"{args.output}: {number} images, and {LIST}, with which `pack` makes the record again")
+        return
+    number, classes = (pack if args.what == "pack" else complete)(args.source, args.output, progress=True)
+    print(f"{args.output}: train.rec, train.idx, train.lst and property, {number} images of {classes} identities")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,337 @@
+"""Encoded images (JPEG, PNG, TIFF, …): their size, their pixels, and what is wrong with them.
+
+Nothing that they say is trusted: a file of some kilobytes can claim an image of gigabytes. So the size is read from the
+header first, here, and OpenCV, which allocates what a header says, sees only what is small and of a known format.
+"""
+import contextlib
+import os
+import re
+import stat
+import struct
+import sys
+import tempfile
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from runtime import Failure
+
+LARGEST = 1 << 16  # pixels: a crop of a face is 112×112, and 250×250 before it is aligned
+PHOTOGRAPH = 1 << 27  # pixels: 134 million, which takes 400 MB decoded; telephones make up to 108 million
+LARGEST_FILE = 1 << 29  # bytes
+SUFFIXES = (".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".pnm", ".webp", ".bmp", ".tif", ".tiff")
+
+
+class Unusable(Failure):
+    """What is wrong with an image, in a few words."""
+
+
+class Header(NamedTuple):
+    """What an encoded image says of itself.
+
+    Attributes
+    ----------
+    kind : {"jpg", "png", "pnm", "webp", "bmp", "tif"}
+    height, width : int
+        In pixels, as stored.
+    orientation : int
+        EXIF's, 1 to 8: how the stored pixels have to be turned; 1 is upright.
+    plain : bool
+        It has one or three channels of 8 bits, without transparency, as every reader takes them. Judged for JPEG
+        and PNG; False for the others.
+    highest : int
+        The value of white, where that is neither 255 nor 65535 (PGM and PPM); else 0.
+    """
+
+    kind: str
+    height: int
+    width: int
+    orientation: int = 1
+    plain: bool = False
+    highest: int = 0
+
+
+def _tags(block):
+    """Return tag → value of the first directory of a TIFF block, which is what EXIF is too; whole numbers only."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}[block[:4]]
+    begin, = struct.unpack_from(order + "I", block, 4)
+    count, = struct.unpack_from(order + "H", block, begin)
+    found = {}
+    for entry in range(begin + 2, begin + 2 + 12 * count, 12):
+        tag, kind, number = struct.unpack_from(order + "HHI", block, entry)
+        if kind in (3, 4) and number == 1:
+            found[tag], = struct.unpack_from(order + ("H" if kind == 3 else "I"), block, entry + 8)
+    return found
+
+
+def _orientation(exif):
+    """Return the orientation that a block of EXIF tells; 1 where it is damaged or says nothing."""
+    try:
+        turned = _tags(exif).get(274, 1)
+    except (KeyError, struct.error):
+        return 1
+    return turned if 1 <= turned <= 8 else 1
+
+
+def _jpeg(image):
+    at, turned, frame = 2, 1, None
+    while True:
+        if image[at] != 0xFF:
+            raise ValueError("no marker")
+        marker = image[at + 1]
+        if marker == 0xFF or marker == 1 or 0xD0 <= marker <= 0xD8:  # filling, and markers without a length
+            at += 1 if marker == 0xFF else 2
+            continue
+        length, = struct.unpack_from(">H", image, at + 2)
+        if marker == 0xE1 and image[at + 4:at + 10] == b"Exif\0\0" and turned == 1:
+            turned = _orientation(image[at + 10:at + 2 + length])
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            frame = struct.unpack_from(">BHHB", image, at + 4)
+        elif marker == 0xDA:
+            bits, height, width, channels = frame
+            if image.rfind(b"\xff\xd9") < at:  # the missing rest would come out as grey
+                raise Unusable("is cut short")
+            return Header("jpg", height, width, turned, bits == 8 and channels in (1, 3))
+        at += 2 + length
+
+
+def _png(image):
+    width, height, bits, colour = struct.unpack_from(">IIBB", image, 16)
+    at, turned, plain = 8, 1, bits == 8 and colour in (0, 2)
+    for _ in range(1000):
+        length, name = struct.unpack_from(">I4s", image, at)
+        if name == b"eXIf":
+            turned = _orientation(image[at + 8:at + 8 + length])
+        plain &= name != b"tRNS"
+        if name in (b"IDAT", b"IEND"):
+            break
+        at += 12 + length
+    return Header("png", height, width, turned, plain)
+
+
+def _webp(image):
+    name = image[12:16]
+    if name == b"VP8X":
+        width, height = (int.from_bytes(image[at:at + 3], "little") + 1 for at in (24, 27))
+    elif name == b"VP8L":
+        bits, = struct.unpack_from("<I", image, 21)
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", image, 26))
+    at, turned = 12, 1
+    for _ in range(1000):
+        if at + 8 > len(image):
+            break
+        name, length = struct.unpack_from("<4sI", image, at)
+        if name == b"EXIF":
+            exif = image[at + 8:at + 8 + length]
+            turned = _orientation(exif[6:] if exif[:6] == b"Exif\0\0" else exif)
+        at += 8 + length + length % 2
+    return Header("webp", height, width, turned)
+
+
+def _bmp(image):
+    size, = struct.unpack_from("<I", image, 14)
+    width, height = struct.unpack_from("<HH" if size == 12 else "<ii", image, 18)
+    return Header("bmp", abs(height), abs(width))
+
+
+def _pnm(image):
+    fields = re.match(rb"P([1-6])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * (2 if image[1:2] in b"14" else 3), image[:4096])
+    kind, width, height, *highest = map(int, fields.groups())
+    return Header("pnm", height, width, highest=highest[0] if highest and highest[0] not in (255, 65535) else 0)
+
+
+def _tiff(image):
+    tags = _tags(image)
+    return Header("tif", tags[257], tags[256])  # OpenCV turns these itself
+
+
+_READERS = [(b"\xff\xd8\xff", _jpeg), (b"\x89PNG\r\n\x1a\n", _png), (b"RIFF....WEBP", _webp), (b"BM", _bmp),
+            (b"P[1-6]\\s", _pnm), (b"II\\*\0|MM\0\\*", _tiff)]
+
+
+def header(image):
+    """Read the header of an encoded image.
+
+    Parameters
+    ----------
+    image : bytes
+
+    Returns
+    -------
+    Header
+
+    Raises
+    ------
+    Unusable
+        It is empty, of no format that is read here, has no size, or is cut short.
+    """
+    if not image:
+        raise Unusable("is empty")
+    for begin, read in _READERS:
+        if re.match(begin, image, re.DOTALL):
+            try:
+                found = read(image)
+            except (struct.error, LookupError, ValueError, TypeError, AttributeError):
+                raise Unusable("has a damaged header") from None
+            if found.height < 1 or found.width < 1:
+                raise Unusable("says that it has no pixels")
+            return found
+    if image[4:8] == b"ftyp":
+        raise Unusable("is a HEIC or AVIF picture, which OpenCV does not read: export it as JPEG")
+    raise Unusable("is not a JPEG, PNG, WebP, TIFF, BMP, PGM or PPM picture")
+
+
+def size(image):
+    """Return (height, width) as the header of an encoded image tells; None where it is no image that is known."""
+    try:
+        return header(image)[1:3]
+    except Unusable:
+        return None
+
+
+def _open(image, largest, how):
+    """Return the header of an image and what OpenCV makes of it; raises what `decode` does."""
+    about = header(image)
+    if about.height * about.width > largest:
+        raise Unusable(f"says that it has {about.width}×{about.height} pixels, more than {largest}")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), how)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise Unusable("cannot be decoded: it is damaged, or cut short")
+    return about, pixels
+
+
+def decode_as_mxnet(image, largest=LARGEST):
+    """Decode an image as MXNet's iterators and the original do: 8 bits, grey ones as RGB, transparency ignored.
+
+    Parameters, result and errors are those of `decode`.
+    """
+    return cv2.cvtColor(_open(image, largest, cv2.IMREAD_COLOR)[1], cv2.COLOR_BGR2RGB)
+
+
+def decode(image, largest=LARGEST):
+    """Decode any image to RGB: grey ones, 16 bits, palettes, transparent ones (on white), turned as EXIF says.
+
+    Parameters
+    ----------
+    image : bytes
+    largest : int
+        One of more pixels is refused before it takes memory.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        RGB, upright.
+
+    Raises
+    ------
+    Unusable
+        It is empty, of no known format, damaged, cut short, or too large.
+    """
+    about, pixels = _open(image, largest, cv2.IMREAD_UNCHANGED)
+    if pixels.dtype == np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=255 / (about.highest or 65535))
+    if pixels.dtype != np.uint8:
+        raise Unusable(f"has pixels of {pixels.dtype}, where 8 or 16 bits are read")
+    pixels = _rgb(pixels)
+    if about.orientation > 4:
+        pixels = pixels.transpose(1, 0, 2)
+    turn = (np.s_[:], np.s_[:, ::-1], np.s_[::-1, ::-1], np.s_[::-1])[(about.orientation - 1) % 4]
+    return np.ascontiguousarray(pixels[turn])
+
+
+def _rgb(pixels):
+    """Return grey, BGR or BGRA pixels as RGB; what is transparent shows white, as paper does."""
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    if pixels.shape[2] == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    colours, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), pixels[:, :, 3]
+    if not alpha.any():  # some programs leave the fourth channel empty: nobody keeps a picture that cannot be seen
+        return colours
+    alpha = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    return cv2.add(cv2.multiply(colours, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
+
+
+def read(path, root=None):
+    """Read a picture's file, which may be a stranger's.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    root : str, os.PathLike or None
+        A folder that the file has to be in when links are followed.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    Unusable
+        It cannot be read, is no file, larger than any picture, or outside of `root`.
+    """
+    try:
+        if root is not None:
+            path, root = os.path.realpath(path), os.path.realpath(root)
+            if os.path.commonpath([path, root]) != root:
+                raise Unusable("leads out of the folder of images")
+        about = os.stat(path)  # before it is opened, for opening a pipe would wait
+        if not stat.S_ISREG(about.st_mode):
+            raise Unusable("is not a file")
+        if about.st_size > LARGEST_FILE:
+            raise Unusable(f"has more bytes than any picture ({about.st_size})")
+        with open(path, "rb") as file:
+            return file.read(LARGEST_FILE)
+    except OSError as error:
+        raise Unusable(f"cannot be read ({os.strerror(error.errno).lower() if error.errno else error})") from None
+    except ValueError:  # a zero byte in a name
+        raise Unusable("has a name that no file can have") from None
+
+
+def encode(pixels, quality=95):
+    """Encode RGB pixels.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+    quality : int or None
+        Of JPEG, 1 to 100; None for PNG, which loses nothing.
+
+    Returns
+    -------
+    bytes
+    """
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    suffix, options = (".png", []) if quality is None else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imencode(suffix, bgr, options)[1].tobytes()
+
+
+@contextlib.contextmanager
+def complaints():
+    """Keep from stderr what libjpeg, libpng and OpenCV write there about damaged images.
+
+    Yields
+    ------
+    callable
+        Returns the first line that was written since it was last called; "" for none.
+    """
+    sys.stderr.flush()
+    stderr, seen = os.dup(2), 0
+    with tempfile.TemporaryFile() as kept:
+        def heard():
+            nonlocal seen
+            begin, seen = seen, os.fstat(kept.fileno()).st_size
+            return (os.pread(kept.fileno(), 200, begin).decode("utf-8", "replace").strip().splitlines() or [""])[0]
+
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield heard
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

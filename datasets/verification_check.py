@@ -1,0 +1,107 @@
+"""What is wrong with a verification file: its images, its pairs and its folds."""
+import numpy as np
+
+from datasets import verification_file
+from datasets.inspect_images import CONSTANT, inspect
+
+ANEW = "make the file anew with `python datasets/pairs.py`"
+
+
+def fold_faults(issame, folds=10):
+    """Return what keeps accuracy, TAR and FAR of consecutive folds from being comparable, as a list of texts.
+
+    Parameters
+    ----------
+    issame : array of bool, shape (N,)
+    folds : int
+    """
+    issame = np.asarray(issame, dtype=bool)
+    if issame.all() or not issame.any():
+        kind = "impostor" if issame.all() else "genuine"
+        return [f"there are no {kind} pairs, so accuracy means nothing and there is no TAR at a FAR"]
+    parts = np.array_split(issame, folds)
+    genuine = np.array([part.sum() for part in parts])
+    impostors = np.array([len(part) for part in parts]) - genuine
+    faults = []
+    for kind, counts in (("genuine", genuine), ("impostor", impostors)):
+        lacking = [str(fold + 1) for fold in np.flatnonzero(counts == 0)]
+        if lacking:
+            faults.append(f"fold{'s' * (len(lacking) > 1)} {', '.join(lacking)} of {folds} without {kind} pairs")
+    if not faults and (np.ptp(genuine) or np.ptp(impostors)):
+        faults.append(f"its {folds} folds are not alike: {genuine.min()} to {genuine.max()} genuine and "
+                      f"{impostors.min()} to {impostors.max()} impostor pairs")
+    return faults
+
+
+def check_verification_file(path, findings, workers=None, size=112, folds=10):
+    """Check a verification file whole.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    findings : datasets.findings.Findings
+        Gets what is wrong.
+    workers : int or None
+        Threads; by default one a core.
+    size : int
+        Height and width that images have to have.
+    folds : int
+
+    Returns
+    -------
+    str
+        What the file holds.
+
+    Raises
+    ------
+    runtime.Failure
+        It cannot be read at all.
+    """
+    encoded, issame = verification_file.read(path)
+    first = {}
+    for place, image in enumerate(encoded):
+        first.setdefault(image, place)
+    places = np.fromiter(first.values(), np.int64, len(first))
+    found = inspect(lambda rows: (encoded[places[row]] for row in rows), len(places), workers, str(path))
+    for row, problem in found.problems:
+        findings.error("images", f"{path}: image {places[row]} {problem}: {ANEW}")
+    for row in np.flatnonzero((found.sizes[:, 0] > 0) & np.any(found.sizes != size, axis=1)):
+        height, width = found.sizes[row]
+        findings.error("sizes", f"{path}: image {places[row]} is {width}×{height} where {size}×{size} is needed: "
+                       f"{ANEW} --align from the photographs")
+    for row, problem in found.damaged:
+        findings.warning("damaged images", f"{path}: image {places[row]} is damaged ({problem}): {ANEW}")
+    for row in np.flatnonzero((found.sizes[:, 0] > 0) & (found.spreads < CONSTANT)):
+        findings.warning("blank images", f"{path}: image {places[row]} has nearly one colour (standard deviation "
+                         f"{found.spreads[row]:.1f} of 255): look at its original")
+    _check_pairs(path, findings, encoded, issame, first, found)
+    if len(issame) < folds:
+        findings.warning("folds", f"{path}: {len(issame)} pairs do not make {folds} folds: more pairs, or "
+                         "`python eval/verification.py --nfolds` with fewer folds")
+    else:
+        for fault in fold_faults(issame, folds):
+            findings.warning("folds", f"{path}: {fault}: keep the folds of the published pairs, or put as many pairs "
+                             f"of each kind into each {folds}th part")
+    return (f"{path}: {len(issame)} pairs, {np.sum(issame)} genuine and {np.sum(~issame)} impostor, "
+            f"of {len(first)} images")
+
+
+def _check_pairs(path, findings, encoded, issame, first, found):
+    """Find pairs of an image with itself, and pairs that come twice."""
+    number = {image: row for row, image in enumerate(first)}
+    alike = np.arange(len(number))  # of images with the same pixels, the row of the first
+    for group in found.repeated():
+        alike[group] = group[0]
+    seen = {}
+    for pair, same in enumerate(issame):
+        ends = tuple(sorted(int(alike[number[image]]) for image in encoded[2 * pair:2 * pair + 2]))
+        kind = "genuine" if same else "impostor"
+        if ends[0] == ends[1]:
+            findings.warning("identical images", f"{path}: pair {pair} ({kind}) is one image twice: "
+                             "take another image of the person, or leave the pair out")
+        elif ends in seen:
+            before = seen[ends]
+            differs = "" if issame[before] == same else ", there as the opposite"
+            findings.warning("repeated pairs", f"{path}: pair {pair} ({kind}) is pair {before} again{differs}: "
+                             "leave one of them out")
+        seen.setdefault(ends, pair)

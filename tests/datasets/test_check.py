@@ -1,0 +1,326 @@
+"""Faults planted in whole files, one at a time: each is found, at its place, and nothing else is."""
+import os
+import pickle
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets import records, verification_file
+from datasets.findings import Findings
+from datasets.inspect_images import inspect
+from datasets.record_check import check_record
+from datasets.verification_check import check_verification_file, fold_faults
+from runtime import Failure, mx
+
+PEOPLE = [3, 2, 4]  # images 1 to 9, identity records 10 to 12
+
+
+def picture(number, size=112, suffix=".jpg"):
+    pixels = np.random.RandomState(number).randint(0, 256, (7, 7, 3)).astype(np.uint8)
+    return cv2.imencode(suffix, cv2.resize(pixels, (size, size), interpolation=cv2.INTER_CUBIC))[1].tobytes()
+
+
+def pictures():
+    return [(label, picture(10 * label + number)) for label, count in enumerate(PEOPLE) for number in range(count)]
+
+
+def write(folder, items=None, header=None, ranges=None):
+    """Write a record in the full layout, faults included, with MXNet's own writer."""
+    items = pictures() if items is None else items
+    folder.mkdir(exist_ok=True)
+    ends = np.cumsum([0, *PEOPLE]) + 1
+    contents = [(header or (len(items) + 1, len(items) + 1 + len(PEOPLE)), b""), *items,
+                *((ends, b"") for ends in ranges or zip(ends, ends[1:]))]
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "w")
+    for key, (label, image) in enumerate(contents):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, label, key, 0), image))
+    writer.close()
+    (folder / "property").write_text(f"{len(PEOPLE)},112,112\n")
+    return folder
+
+
+def found(path, capsys, **options):
+    """Return the lines that a check prints, and its summary."""
+    findings = Findings()
+    check = check_verification_file if str(path).endswith(".bin") else check_record
+    what = check(path, findings, 1, **options)
+    findings.close(what)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith(("error: ", "warning: ", "repaired: ")) for line in lines[:-1])
+    assert f"{sum(line.startswith('error') for line in lines)} errors" in lines[-1]
+    return lines[:-1], lines[-1]
+
+
+def replaced(number, label=None, image=None):
+    items = pictures()
+    items[number] = (items[number][0] if label is None else label, items[number][1] if image is None else image)
+    return items
+
+
+BLANK = cv2.imencode(".jpg", np.full((112, 112, 3), 90, np.uint8))[1].tobytes()
+DAMAGED = picture(3)[:2000] + picture(3)[2300:]
+
+
+def test_whole_record(tmp_path, capsys):
+    lines, summary = found(write(tmp_path / "a"), capsys)
+    assert lines == []
+    assert "9 images of 3 identities, 112×112: 0 errors, 0 warnings" in summary
+
+
+def test_installed_dataset(orl, command):
+    for path in (orl, orl / "orl.bin"):
+        done = command("datasets/check.py", path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "0 errors, 0 warnings" in done.stdout
+
+
+@pytest.mark.parametrize(("options", "severity", "where", "words"), [
+    ({"items": replaced(4, image=b"not an image")}, "error", "record 5", "is not a JPEG"),
+    ({"items": replaced(4, image=picture(5)[:-200])}, "error", "record 5", "is cut short"),
+    ({"items": replaced(4, image=b"")}, "error", "record 5", "is empty"),
+    ({"items": replaced(4, image=picture(5, size=96))}, "error", "record 5", "96×96 where the others are 112×112"),
+    ({"items": replaced(4, image=BLANK)}, "warning", "record 5", "nearly one colour"),
+    ({"items": replaced(4, image=DAMAGED)}, "warning", "record 5", "damaged"),
+    ({"items": replaced(4, image=picture(10))}, "warning", "records 4, 5 of class 1", "one image 2 times"),
+    ({"items": replaced(4, image=picture(1))}, "warning", "records 2, 5", "under the classes 0, 1"),
+    ({"items": replaced(4, label=[1.0, 5.0])}, "error", "record 5", "2 labels where the first has 1"),
+    ({"ranges": [(1, 4), (4, 6), (6, 99)]}, "error", "identity record 12", "of images 1 to 9"),
+    ({"ranges": [(1, 4), (4, 6), (6, 6.5)]}, "error", "identity record 12", "6.5"),
+    ({"header": (10, 99)}, "error", "record 0", "identities 10 to 98, of 13 records"),
+    ({"header": (float("nan"), 13)}, "error", "record 0", "nan"),
+], ids=range(13))
+def test_one_fault(tmp_path, capsys, options, severity, where, words):
+    lines, _ = found(write(tmp_path / "a", **options), capsys)
+    assert any(line.startswith(severity) and where in line and words in line for line in lines), lines
+    if severity == "warning":
+        assert len(lines) == 1
+
+
+@pytest.mark.parametrize("label", [3.0, -1.0, 0.5, float("nan"), float("inf"), 1e30])
+def test_labels(tmp_path, capsys, label):
+    lines, _ = found(write(tmp_path / "a", replaced(4, label=label)), capsys)
+    assert any("record 5 has the label" in line and line.startswith("error") for line in lines), lines
+
+
+def test_class_without_images(tmp_path, capsys):
+    items = [(0 if label == 1 else label, image) for label, image in pictures()]
+    lines, _ = found(write(tmp_path / "a", items), capsys)
+    assert [line for line in lines if "1 of 3 classes have no image: 1" in line]
+
+
+def test_identities_against_labels(tmp_path, capsys):
+    lines, _ = found(write(tmp_path / "a", ranges=[(1, 5), (4, 6), (7, 10)]), capsys)
+    text = "\n".join(lines)
+    assert "identity record 10 names images 1 to 4, whose labels are 0 to 1" in text
+    assert "several identity records for 1 images, the first of them record 4" in text
+    assert "no identity record for 1 images, the first of them record 6" in text
+
+
+@pytest.mark.parametrize(("text", "words"), [("4,112,112", "says 4 identities where the record has 3"),
+                                             ("3,96,96", "says 96×96 where the images are 112×112"),
+                                             ("three", "has to be one line"), (None, "is missing"),
+                                             ("2147483647,112,112", "says 2147483647")])
+def test_property(tmp_path, capsys, text, words):
+    write(tmp_path / "a")
+    (tmp_path / "a" / "property").unlink() if text is None else (tmp_path / "a" / "property").write_text(text)
+    lines, _ = found(tmp_path / "a", capsys)
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "--repair" in lines[0] or text == "three"
+
+
+INDEXES = {
+    "missing": lambda lines: None,
+    "empty": lambda lines: [],
+    "no index": lambda lines: ["hello"],
+    "outside": lambda lines: [*lines[:-1], "12\t99999996"],
+    "misaligned": lambda lines: [*lines[:5], f"5\t{int(lines[5].split()[1]) + 4}", *lines[6:]],
+    "between": lambda lines: [*lines[:5], f"5\t{int(lines[5].split()[1]) + 400}", *lines[6:]],
+    "one less": lambda lines: lines[:5] + lines[6:],
+    "the last less": lambda lines: lines[:-1],
+    "exchanged": lambda lines: [*lines[:4], f"4\t{lines[5].split()[1]}", f"5\t{lines[4].split()[1]}", *lines[6:]],
+    "twice": lambda lines: [*lines, lines[3]],
+}
+
+
+@pytest.mark.parametrize("change", INDEXES.values(), ids=INDEXES)
+def test_index_is_found_wrong_and_repaired(tmp_path, capsys, change):
+    index = write(tmp_path / "a") / "train.idx"
+    whole = index.read_text()
+    lines = change(whole.splitlines())
+    index.unlink() if lines is None else index.write_text("".join(line + "\n" for line in lines))
+    shown, _ = found(tmp_path / "a", capsys)
+    assert any(line.startswith("error") and "train.idx" in line and "--repair" in line for line in shown), shown
+    shown, summary = found(tmp_path / "a", capsys, repair=True)
+    assert len(shown) == 1
+    assert shown[0].startswith("repaired: ")
+    assert "0 errors, 0 warnings" in summary
+    assert index.read_text() == whole
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
+    assert found(tmp_path / "a", capsys, repair=True)[0] == []
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
+
+
+def test_index_that_is_not_sorted(tmp_path, capsys):
+    index = write(tmp_path / "a") / "train.idx"
+    index.write_text("\n".join(reversed(index.read_text().splitlines())) + "\n")
+    lines, _ = found(tmp_path / "a", capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith("warning")
+    assert "not in the order" in lines[0]
+
+
+def test_repair_of_both_then_reading(tmp_path, command):
+    write(tmp_path / "a")
+    whole = {name: (tmp_path / "a" / name).read_bytes() for name in os.listdir(tmp_path / "a")}
+    (tmp_path / "a" / "train.idx").unlink()
+    (tmp_path / "a" / "property").unlink()
+    done = command("datasets/check.py", tmp_path / "a")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert len([line for line in done.stdout.splitlines() if line.startswith("error")]) == 2
+    done = command("datasets/check.py", tmp_path / "a", "--repair")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {name: (tmp_path / "a" / name).read_bytes() for name in os.listdir(tmp_path / "a")} == whole
+    assert records.read_layout(tmp_path / "a").classes == 3
+
+
+@pytest.mark.parametrize("length", [0, 3, 40, 60, 5000])
+def test_cut_record_is_not_repaired(tmp_path, capsys, length):
+    record = write(tmp_path / "a") / "train.rec"
+    (tmp_path / "a" / "train.idx").unlink()
+    record.write_bytes(record.read_bytes()[:length])
+    try:
+        lines, _ = found(tmp_path / "a", capsys, repair=True)
+        assert any(line.startswith("error") and "train.rec" in line for line in lines)
+    except Failure as failure:
+        assert "train.rec" in str(failure)
+    assert sorted(os.listdir(tmp_path / "a")) == ["property", "train.rec"]
+
+
+def test_repair_keeps_the_older_where_the_disk_is_full(tmp_path, root):
+    import subprocess
+    import sys
+    write(tmp_path / "a")
+    (tmp_path / "a" / "train.idx").write_text("0\t0\n")
+    command = ("import resource, sys; from datasets import check; from runtime import run_command\n"
+               "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))\n"
+               f"sys.argv = ['check.py', {str(tmp_path / 'a')!r}, '--repair']\nrun_command(check.main)")
+    done = subprocess.run([sys.executable, "-c", command], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert (tmp_path / "a" / "train.idx").read_text() == "0\t0\n"
+    assert sorted(os.listdir(tmp_path / "a")) == ["property", "train.idx", "train.rec"]
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_images_alone(tmp_path, capsys, index):
+    writer = mx.recordio.MXIndexedRecordIO(str(tmp_path / "a.idx"), str(tmp_path / "a.rec"), "w")
+    for key, (label, image) in enumerate(pictures()):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, label, key, 0), image))
+    writer.close()
+    if not index:
+        (tmp_path / "a.idx").unlink()
+    (tmp_path / "property").write_text("3,112,112\n")
+    lines, summary = found(tmp_path / "a.rec", capsys)
+    assert len(lines) == 1
+    assert "images alone" in lines[0]
+    assert "9 images of 3 identities" in summary
+
+
+def bin_file(path, images, issame):
+    path.write_bytes(pickle.dumps((images, issame), 2))
+    return path
+
+
+def bin_pairs(count=20):
+    """Return images and labels of pairs, genuine and impostor in turn."""
+    return [picture(number) for number in range(2 * count)], [pair % 2 == 0 for pair in range(count)]
+
+
+def test_whole_verification_file(tmp_path, capsys):
+    lines, summary = found(bin_file(tmp_path / "a.bin", *bin_pairs()), capsys)
+    assert lines == []
+    assert "20 pairs, 10 genuine and 10 impostor, of 40 images: 0 errors, 0 warnings" in summary
+
+
+@pytest.mark.parametrize(("places", "image", "severity", "words"), [
+    ([6], b"no image", "error", "image 6 is not a JPEG"), ([6], picture(6)[:-200], "error", "image 6 is cut short"),
+    ([6], picture(6, size=250), "error", "image 6 is 250×250 where 112×112 is needed"),
+    ([6], BLANK, "warning", "image 6 has nearly one colour"), ([6], DAMAGED, "warning", "image 6 is damaged"),
+    ([6, 7], picture(99), "warning", "pair 3 (impostor) is one image twice"),
+    ([6, 7], [picture(1), picture(0)], "warning", "pair 3 (impostor) is pair 0 again, there as the opposite"),
+    ([8, 9], [picture(0), picture(1)], "warning", "pair 4 (genuine) is pair 0 again"),
+], ids=range(8))
+def test_one_fault_of_a_verification_file(tmp_path, capsys, places, image, severity, words):
+    images, issame = bin_pairs()
+    for place, one in zip(places, image if isinstance(image, list) else [image] * 2):
+        images[place] = one
+    lines, _ = found(bin_file(tmp_path / "a.bin", images, issame), capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith(severity)
+    assert words in lines[0]
+
+
+def test_folds():
+    assert fold_faults([True, False] * 20) == []
+    assert "no impostor pairs" in fold_faults([True] * 20)[0]
+    assert "no genuine pairs" in fold_faults([False] * 20)[0]
+    assert fold_faults([True] * 20 + [False] * 20) == [
+        "folds 6, 7, 8, 9, 10 of 10 without genuine pairs", "folds 1, 2, 3, 4, 5 of 10 without impostor pairs"]
+    assert fold_faults([True, False] * 18 + [True] * 4) == ["fold 10 of 10 without impostor pairs"]
+    assert "not alike" in fold_faults([True, False] * 30 + [True, True, False])[0]
+
+
+def test_same_pixels_otherwise_encoded(tmp_path, capsys):
+    pixels = verification_file.decode([picture(5)])[0][:, :, ::-1]
+    items = pictures()
+    items[0], items[1] = (0, cv2.imencode(".png", pixels)[1].tobytes()), (0, cv2.imencode(".bmp", pixels)[1].tobytes())
+    lines, _ = found(write(tmp_path / "a", items), capsys)
+    assert len(lines) == 1
+    assert "records 1, 2 of class 0 are one image" in lines[0]
+
+
+def test_inspection_against_a_loop():
+    encoded = [picture(number % 40, size=20) for number in range(1000)]
+    seen = inspect(lambda rows: (None if row == 7 else encoded[row] for row in rows), 1000, workers=3)
+    groups = {}
+    for row, image in enumerate(encoded):
+        if row != 7:
+            groups.setdefault(image, []).append(row)
+    assert sorted(group.tolist() for group in seen.repeated()) == sorted(groups.values())
+    assert seen.sizes[7].tolist() == [0, 0]
+    for row in (0, 500, 999):
+        pixels = cv2.imdecode(np.frombuffer(encoded[row], np.uint8), 1).astype(float)
+        np.testing.assert_allclose(seen.spreads[row], pixels.std(axis=(0, 1)).max(), rtol=1e-5)
+
+
+def test_many_findings_are_counted(tmp_path, capsys):
+    findings = Findings(most=2)
+    for number in range(5):
+        findings.warning("odd things", f"a\n{number}")
+    findings.close("the file")
+    assert capsys.readouterr().out.splitlines()[:-1] == ["warning: a\\n0", "warning: a\\n1",
+                                                         "warning: odd things: 3 more, which --most 0 shows"]
+
+
+def test_image_that_claims_to_be_huge(tmp_path, capsys):
+    """A PNG of 60 bytes that says 60000×60000 takes no memory."""
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 60000, 60000, 8, 2, 0, 0, 0) + struct.pack(
+        ">II4s", 0, 1000, b"IDAT") + bytes(30)
+    lines, _ = found(write(tmp_path / "a", replaced(4, image=bomb)), capsys)
+    assert "record 5" in lines[0]
+    assert "60000×60000" in lines[0]
+    with pytest.raises(Failure, match="image 0 is 60000×60000"):
+        verification_file.decode([bomb])
+
+
+def test_missing(command, tmp_path):
+    done = command("datasets/check.py", tmp_path / "no\nne")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "missing" in done.stderr
+    with pytest.raises(Failure, match=r"train\.rec is missing"):
+        check_record(tmp_path, Findings())
