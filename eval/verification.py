@@ -3,9 +3,12 @@
     python eval/verification.py --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
     python eval/verification.py --model ../y1/model,0 --target datasets/orl/orl.bin
     python eval/verification.py --target lfw --no-flip
+    python eval/verification.py --model ../y1/model,0 --target lfw --calibrate 1e-3
 
-The first is judged on lfw, cfp_fp and agedb_30; the last takes the newest checkpoint under models/ and a single crop
+The first is judged on lfw, cfp_fp and agedb_30; the third takes the newest checkpoint under models/ and a single crop
 of each image, as the paper does, where the original's scripts sum the embeddings of the image and its mirror image.
+The last also writes the threshold at which one impostor pair in a thousand is accepted to a file beside the checkpoint,
+for tools/compare.py and tools/gallery.py.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -16,8 +19,11 @@ import re
 
 import numpy as np
 
+from datasets import catalog
 from datasets.files import whole_file
 from datasets.verification_file import read
+from eval import calibration
+from eval.batch_size import best_batch_size
 from eval.checkpoints import load, newest, parse
 from eval.contexts import parse_context
 from eval.embedding import Embedder
@@ -63,14 +69,15 @@ def find_targets(targets, data_dir):
         if path:
             found.append((name, path))
         elif targets:
-            raise Failure(f"{where}; give its folder with --data-dir, or its path with --target (datasets/orl.py "
-                          "installs orl)")
+            known = catalog.find(name)
+            raise Failure(f"{where}; {known.how + '; or ' if known else ''}give its folder with --data-dir, or its "
+                          "path with --target")
         else:
             missing.append(name)
     if not found:
         raise Failure(f"none of {', '.join(f'{name}.bin' for name in missing)} is in {data_dir} or a folder of it; "
-                      "they come with the published training sets: give their folder with --data-dir, or other files "
-                      "with --target (datasets/orl.py installs orl)")
+                      f"{catalog.find(missing[0]).how}; give their folder with --data-dir, or other files with "
+                      f"--target (for the small default set: {catalog.find('orl').how})")
     return found, missing
 
 
@@ -87,6 +94,16 @@ def _positive(text):
     if not re.fullmatch("0*[1-9][0-9]{0,5}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999999")
     return int(text)
+
+
+def _rate(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate between 0 and 1, such as 1e-3")
+    return value
 
 
 def _span(text):
@@ -106,7 +123,8 @@ def parse_arguments(arguments=None):
                         "then in its folders (default: %(default)s)")
     parser.add_argument("--target", help="verification files, comma-separated: names, or paths of .bin files "
                         f"(default: {DEFAULT_TARGETS}, as far as they are there)")
-    parser.add_argument("--batch-size", type=_positive, default=64, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=_positive,
+                        help="default: on CPUs the fastest here, which is found once and remembered; on GPUs 64")
     parser.add_argument("--nfolds", type=_positive, default=10, help="default: %(default)s")
     device = parser.add_mutually_exclusive_group()
     device.add_argument("--gpu", dest="ctx", metavar="N", type="gpu:{}".format, help="run on that GPU")
@@ -117,6 +135,9 @@ def parse_arguments(arguments=None):
     parser.add_argument("--mode", type=int, choices=(0, 1, 2), default=0, help="1 also draws the pairs that are told "
                         "worst, 2 also writes the embeddings")
     parser.add_argument("--output", default=".", help="folder for what --mode writes (default: the current one)")
+    parser.add_argument("--calibrate", type=_rate, metavar="FAR", help="also write the threshold of this false accept "
+                        "rate, over the pairs of all targets")
+    parser.add_argument("--calibration", metavar="FILE", help="where to write it (default: PREFIX-NNNN-threshold.json)")
     parser.add_argument("--json", metavar="OUT", help="write the results to this file, too")
     options = parser.parse_args(arguments)
     if options.target is not None and not options.target.strip(" ,"):
@@ -133,6 +154,10 @@ def parse_arguments(arguments=None):
         options.epochs = newest_first[slice(*options.max)][::-1]
     if options.mode and len(options.epochs) > 1:
         parser.error(f"--mode {options.mode} takes one checkpoint: give --model PREFIX,EPOCH")
+    if options.calibrate is None and options.calibration:
+        parser.error("--calibration is where --calibrate FAR writes: give both")
+    if options.calibrate is not None and len(options.epochs) > 1:
+        parser.error("--calibrate takes one checkpoint: give --model PREFIX,EPOCH")
     return options
 
 
@@ -158,12 +183,30 @@ def _summary(name, path, prefix, epoch, result):
     return {"target": name, "path": path, "model": prefix, "epoch": epoch, **kept}
 
 
+def _calibrate(options, results):
+    """Write the threshold of the false accept rate asked for, and say what it is."""
+    epoch, = options.epochs
+    sets = [{"name": name, "path": os.path.abspath(path), "genuine": int(issame.sum()),
+             "impostors": int((~issame).sum())} for name, path, issame, _ in results]
+    made = calibration.calibrate(
+        np.concatenate([dist for *_, dist in results]), np.concatenate([issame for *_, issame, _ in results]),
+        options.calibrate, sets, not options.no_flip,
+        {"prefix": options.prefix, "epoch": epoch, "fingerprint": options.fingerprint})
+    calibration.write(options.calibration, made)
+    print(f"same person: squared distance below {made['squared_distance']:.4f}, cosine above {made['cosine']:.4f}, "
+          f"at a {calibration.describe(made)}; written to {options.calibration}")
+
+
 def _load(options, epoch, embedder):
     """Return an embedder with the parameters of an epoch: the one that is there, where there is one."""
     symbol, arg_params, aux_params = load(options.prefix, epoch)
+    if options.calibrate is not None:
+        options.fingerprint = calibration.fingerprint(arg_params, aux_params)
     print("loading", options.prefix, epoch, flush=True)
     if embedder is None:
-        return Embedder(symbol, arg_params, aux_params, options.contexts[0], options.batch_size)
+        context = options.contexts[0]
+        size = options.batch_size or best_batch_size(symbol, arg_params, aux_params, context)
+        return Embedder(symbol, arg_params, aux_params, context, size)
     embedder.set_params(arg_params, aux_params)
     return embedder
 
@@ -179,7 +222,10 @@ def main():
         raise Failure(f"{options.json}: its folder is not there; make it, or name another file with --json")
     for name in missing:
         print(f"{name}.bin is not in {options.data_dir}, and left out", file=sys.stderr)
-    embedder, loaded, summaries = None, None, []
+    if options.calibrate is not None:
+        options.calibration = options.calibration or calibration.default_path(options.prefix, options.epochs[0])
+        calibration.check_place(options.calibration)
+    embedder, loaded, summaries, pairs = None, None, [], []
     for name, path in targets:
         images, issame = read(path)
         for epoch in options.epochs:
@@ -189,10 +235,13 @@ def main():
             print("\n".join(format_lines(name, None, result)), flush=True)
             if options.mode:
                 _write_mode(options, name, path, images, issame, result)
+            pairs.append((name, path, issame, result.distances))
             summaries.append(_summary(name, path, options.prefix, epoch, result))
         if len(options.epochs) > 1:
             best = max(one["accuracy"] for one in summaries if one["target"] == name)
             print(f"Max of [{name}] is {best:1.5f}", flush=True)
+    if options.calibrate is not None:
+        _calibrate(options, pairs)
     if options.json:
         with whole_file(options.json, "w") as file:
             json.dump(summaries, file, indent=1)
