@@ -58,13 +58,14 @@ def figure4a(trace):
     figure, axes = plt.subplots(figsize=(5.2, 3.6), constrained_layout=True)
     centres = (trace["edges"][:-1] + trace["edges"][1:]) / 2
     for (first, last, mean, counts), name, colour, style in zip(
-            stages(trace), ("start", "middle", "end"), ("#0072b2", "#009e73", "#d55e00"), ("-", "--", "-.")):
+            stages(trace, samples=500), ("start", "middle", "end"), ("#0072b2", "#009e73", "#d55e00"),
+            ("-", "--", "-.")):
         steps = f"step {first}" if first == last else f"steps {first}–{last}"
         axes.plot(centres, 100 * counts / max(1, counts.sum()), style, color=colour, drawstyle="steps-mid",
                   label=f"{name}, {steps}: mean {mean:.1f}°")
         axes.axvline(mean, color=colour, linestyle=style, linewidth=0.8)
     axes.set(xlabel="θ between an embedding and its class's W (degrees)", ylabel="embeddings in 1° (%)", xlim=(0, 130),
-             ylim=(0, None))
+             ylim=(0, 1.35 * axes.get_ylim()[1]))  # room for the legend
     axes.legend(loc="upper left", fontsize=8)
     return figure
 
