@@ -26,9 +26,8 @@ def cores():
 
 # MXNet leaves a thread short on small machines, which halves the speed of two cores.
 os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
-# Threads that spin while they wait make a machine with other work to do many times slower.
+# Threads that spin while they wait make a machine with other work to do many times slower, and are no faster alone.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # some microseconds, though: small networks have many short pauses
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # no line for each graph that is bound
 
 
