@@ -36,7 +36,7 @@ class Recogniser:
         Tells this network from others.
     """
 
-    def __init__(self, prefix, epoch, ctx=None, flip=True, aligned=False, batch_size=64):
+    def __init__(self, prefix, epoch, ctx=None, flip=True, aligned=False, batch_size=None):
         symbol, arg_params, aux_params = load(prefix, epoch)
         self.prefix, self.epoch, self.flip, self.aligned = prefix, epoch, flip, aligned
         self.fingerprint = calibration.fingerprint(arg_params, aux_params)
