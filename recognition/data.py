@@ -165,8 +165,8 @@ class TrainIterator(mx.io.DataIter):
                 more = self._source.iter_next()
         except mx.base.MXNetError as error:
             reason = str(error).strip().splitlines()[-1].split("error: ")[-1]
-            raise Failure(f"{self.record}: an image cannot be decoded ({reason}); get the file "
-                          "again") from None
+            raise Failure(f"{self.record}: an image cannot be decoded ({reason}); `python "
+                          f"datasets/check.py {self.record}` names it; get the file again") from None
         if not more:
             raise Failure(f"{self.record} gave fewer images than its index lists: "
                           "it was changed meanwhile; start again")
@@ -290,5 +290,5 @@ def _check_records(layout, offsets, ends):
             if end != ends[row] or not image or np.size(label) != layout.label_width:
                 key = layout.keys[layout.offsets == offset][0]
                 raise Failure(f"{layout.record}: record {key} at byte {offset} is not an image with as many labels as "
-                              f"the first ({layout.label_width}) that ends where the next record begins; get "
-                              "the file and its index again")
+                              f"the first ({layout.label_width}) that ends where the next record begins; `python "
+                              f"datasets/check.py {layout.record}` lists all like it; get the file and its index again")

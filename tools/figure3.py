@@ -68,15 +68,15 @@ def write_subset(record, folder, most=1500):
 def train(config, start=None):
     """Train a network with two-dimensional embeddings; keep nothing but its parameters.
 
-    In a plane the classifier's weights as they are drawn for 512-D have lengths near 0.01, and a first step of
-    ArcFace throws them so far that they hardly turn afterwards. So they begin at length 1.
+    In a plane the classifier's weights as they are drawn for 512-D have lengths near 0.01, and a first step throws
+    them so far that under ArcFace they hardly turn afterwards. So they begin at length 1.
 
     Parameters
     ----------
     config : EasyDict
         From `recognition.config.build`.
     start : (dict, dict), optional
-        Arguments and states to begin with, such as this function returns; W is brought to length 1.
+        Arguments and states to begin with, such as this function returns.
 
     Returns
     -------
@@ -91,9 +91,10 @@ def train(config, start=None):
     seed_everything(config.seed, 0)
     module.init_params(initializer(config.net_name), arg_params=start and start[0], aux_params=start and start[1],
                        allow_missing=True, allow_extra=True)
-    args, auxs = module.get_params()
-    args["fc7_weight"] = mx.nd.L2Normalization(args["fc7_weight"])
-    module.set_params(args, auxs)
+    if not start:
+        args, auxs = module.get_params()
+        args["fc7_weight"] = mx.nd.L2Normalization(args["fc7_weight"])
+        module.set_params(args, auxs)
     optimizer.install(module, config, "device")
     left, step = TimeLeft(config.batch_size, config.max_steps, config.frequent), 0
     while step < config.max_steps:
@@ -113,9 +114,10 @@ def train(config, start=None):
 
 
 def nets(network, dataset, subset, flags):
-    """Train under softmax, and on from there under ArcFace at a tenth of the rate.
+    """Train under softmax, and on from there under each loss, as many steps again at a tenth of the rate.
 
-    The rate is lower since ArcFace's gradient goes with s over the embedding's length, which is √2 in a plane.
+    The panels so differ in the loss alone. The rate is lower since ArcFace's gradient goes with s over the embedding's
+    length, which is √2 in a plane.
 
     Parameters
     ----------
@@ -131,16 +133,19 @@ def nets(network, dataset, subset, flags):
     list of (str, array (N, 2), array of int (N,), array (8, 2))
         What `draw` takes.
     """
-    params, drawn = None, []
-    for loss, title in LOSSES:
-        scale = {"loss_s": flags.get("loss_s") or SCALE} if params else {}
+    def trained(loss, start=None):
+        scale = {"loss_s": flags.get("loss_s") or SCALE} if loss != "softmax" else {}
         config = tables.build(network, loss, dataset, {**flags, **scale, "dataset_path": subset, "emb_size": 2})
         if not config.max_steps:
             raise Failure(f"the dataset {dataset} has no last step of its own: give --max-steps")
-        if params:
+        print(f"== {loss}: {network} with two-dimensional embeddings{', going on' if start else ''}", flush=True)
+        if start:
             config.lr *= 0.1
-        print(f"== {loss}: {network} with two-dimensional embeddings", flush=True)
-        params = train(config, params)
+        return config, train(config, start)
+
+    start, drawn = trained("softmax")[1], []
+    for loss, title in LOSSES:
+        config, params = trained(loss, start)
         embedder = Embedder(get_symbol(config.net_name, **network_settings(config)), *params)
         embeddings, labels = zip(*labelled.embed_record(embedder, subset))
         drawn.append((title, np.concatenate(embeddings), np.concatenate(labels), params[0]["fc7_weight"].asnumpy()))

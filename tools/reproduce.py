@@ -137,7 +137,7 @@ def make_table(usage, arguments):
 
 
 def make_figure3(usage, arguments):
-    """Train two networks with two-dimensional embeddings on eight identities, and draw what they learn."""
+    """Train networks with two-dimensional embeddings on eight identities, and draw what they learn."""
     if not os.path.exists(arguments.data) and arguments.data == ORL:
         raise Failure(f"{ORL} is missing: run `python datasets/orl.py`, or give another labelled record with --data")
     flags = {**train_flags(usage, arguments.train_flags), "max_steps": arguments.max_steps, "seed": arguments.seed}
@@ -148,8 +148,8 @@ def make_figure3(usage, arguments):
     scale = flags["loss_s"] or figure3.SCALE
     return figure3.draw(nets, f"Eight identities of {os.path.basename(os.path.abspath(arguments.data))}, {of} images "
                         "each (the paper has about 1,500 each), by normalised 2-D embeddings,\neach on a ring of its "
-                        "own for legibility; lines are W. ArcFace (s = "
-                        f"{scale:g}) goes on from softmax's network and W.")
+                        "own for legibility; lines are W. Both go on from one softmax network, as many steps again; "
+                        f"ArcFace has s = {scale:g}.")
 
 
 def make_figure4a(usage, arguments):
@@ -246,7 +246,7 @@ def parser():
                 "(default datasets/orl)")
             add("--dataset", default="orl", help="whose schedule and augmentation training has (default orl)")
             add("--network", default="mnas025", help="default mnas025")
-            add("--max-steps", type=positive, help="batches for each network (default: the dataset's)")
+            add("--max-steps", type=positive, help="batches for each of three trainings (default: the dataset's)")
             add("--seed", type=int, default=0, help="default 0")
             add("train_flags", nargs="*", metavar="-- FLAG …", help="further flags for recognition/train.py")
         if name == "figure4a":

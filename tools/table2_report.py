@@ -76,7 +76,7 @@ def summary(planned, losses, seeds, sets, flip, about):
                                          for result in done]),
             "failures": {str(run.seed): run.failure for run in runs if run.failure},
             "settings": runs[0].settings})
-    table = {**about, "seeds": seeds, "sets": sets, "flip": flip, "rows": rows}
+    table = {**about, "seeds": seeds, "sets": sets, "flip": flip, "rows": rows, "deviation": pooled_deviation(rows)}
     table["findings"] = [finding(*one, table) for one in FINDINGS]
     return table
 
@@ -85,11 +85,22 @@ def _statistics(values):
     return {"values": values, "mean": float(np.mean(values)) if values else None, "std": deviation(values)}
 
 
+def pooled_deviation(rows):
+    """Return the deviation over seeds that the rows have together, in points; None where each has one seed at most.
+
+    A row's own, of two or three runs, would be too poor an estimate to judge a difference by.
+    """
+    values = [row["mean_of_sets"]["values"] for row in rows]
+    freedom = sum(len(one) - 1 for one in values if one)
+    squares = sum(float(np.var(one)) * len(one) for one in values if one)
+    return math.sqrt(squares / freedom) if freedom else None
+
+
 def finding(title, kind, pairs, table):
     """Return whether a finding is seen, by the mean over the sets: pair by pair, and in all.
 
-    A difference counts where it exceeds the deviation over the seeds, the root of the two rows' mean variance; with
-    one seed no deviation is known, and each difference counts.
+    A difference counts where it exceeds two of its standard errors, s·√(1/n₁ + 1/n₂) with s the pooled deviation and
+    n the rows' numbers of seeds.
     """
     here = {row["row"]: row["mean_of_sets"] for row in table["rows"]}
     published = paper("table2")["rows"]
@@ -97,25 +108,31 @@ def finding(title, kind, pairs, table):
     for first, second in pairs:
         one, other = here.get(first, _statistics([])), here.get(second, _statistics([]))
         of_paper = [published[row] for row in (first, second) if None not in published[row]]
-        entry = {"first": first, "second": second, "difference": None, "deviation": None, "verdict": "not run",
+        entry = {"first": first, "second": second, "difference": None, "error": None, "verdict": "not run",
                  "paper": float(np.mean(of_paper[0]) - np.mean(of_paper[1])) if len(of_paper) == 2 else None}
         if one["mean"] is not None and other["mean"] is not None:
             entry["difference"] = one["mean"] - other["mean"]
-            if None not in (one["std"], other["std"]):
-                entry["deviation"] = math.sqrt((one["std"]**2 + other["std"]**2) / 2)
-            entry["verdict"] = _verdict(kind, entry["difference"], entry["deviation"] or 0.0)
+            if table["deviation"] is not None:
+                entry["error"] = table["deviation"] * math.sqrt(1 / len(one["values"]) + 1 / len(other["values"]))
+            entry["verdict"] = _verdict(kind, entry["difference"], entry["error"])
         compared.append(entry)
     verdicts = {entry["verdict"] for entry in compared}
-    worst = next(verdict for verdict in ("not seen", "not run", "within one deviation", "seen") if verdict in verdicts)
-    return {"finding": title, "kind": kind, "verdict": worst, "pairs": compared}
+    return {"finding": title, "kind": kind, "verdict": next(one for one in WORST_FIRST if one in verdicts),
+            "pairs": compared}
 
 
-def _verdict(kind, difference, spread):
+WORST_FIRST = ["not seen", "not seen in one seed", "not run", "cannot be told", "seen in one seed", "seen"]
+
+
+def _verdict(kind, difference, error):
     """Return whether a difference, of the first row less the second, is what the paper finds."""
+    if error is None:
+        as_found = difference > 0 if kind == "above" else difference <= 0
+        return f"{'seen' if as_found else 'not seen'} in one seed"
     if kind == "adds nothing":
-        return "not seen" if difference > spread else "seen"
-    if abs(difference) <= spread:
-        return "within one deviation" if spread else "not seen"
+        return "not seen" if difference > 2 * error else "seen"
+    if abs(difference) <= 2 * error:
+        return "cannot be told"
     return "seen" if difference > 0 else "not seen"
 
 
@@ -158,17 +175,26 @@ def text(table):
         "", "## What was seen", "",
         markdown(["finding of Sec. 3.2", "here"], [[one["finding"], f"**{one['verdict']}**"]
                                                    for one in table["findings"]]),
-        f"By the mean over {', '.join(table['sets'])}. “Seen”: by more than the deviation over the seeds (the root of "
-        "the two rows' mean variance; with one seed none is known, and every difference counts). A finding of several "
-        "comparisons is worth its worst one.", "",
-        markdown(["comparison", "paper", "here", "deviation", ""], [
+        f"By the mean over {', '.join(table['sets'])}. {_judged(table['deviation'])} A finding of several comparisons "
+        "is worth its worst one.", "",
+        markdown(["comparison", "paper", "here", "standard error", ""], [
             [f"{pair['first']} {'above' if one['kind'] == 'above' else 'adds nothing to'} {pair['second']}",
-             _signed(pair["paper"]), _signed(pair["difference"]), shown(pair["deviation"]), pair["verdict"]]
+             _signed(pair["paper"]), _signed(pair["difference"]), shown(pair["error"]), pair["verdict"]]
             for one in table["findings"] for pair in one["pairs"]]),
-        "Differences are of the first row less the second, in points of accuracy.", "",
+        "Differences are of the first row less the second, in points of accuracy; in the paper, of the mean of its "
+        "three sets.", "",
         "## Made by", "", f"    {table['command']}", "",
         ", ".join(f"{name} {value}" for name, value in table["versions"].items() if value) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _judged(deviation):
+    """Return by what rule the findings of a table are judged."""
+    if deviation is None:
+        return "With one seed no deviation is known: what is seen may be chance."
+    return (f"“Seen” and “not seen” are differences beyond two standard errors, from the deviation over seeds of all "
+            f"rows together, {deviation:.2f} points; “cannot be told” are those within. “Adds nothing” is seen unless "
+            "more than that is gained. The errors are of training; other people to verify would add theirs.")
 
 
 def _signed(value):

@@ -177,19 +177,41 @@ def test_means_and_deviations():
     assert "| ArcFace (0.4) | 99.53 | 95.41 | 94.98 | – | not run |" in text
 
 
-@pytest.mark.parametrize("softmax, nsoftmax, wanted", [
-    ([90, 91, 92], [80, 81, 82], "seen"), ([90, 91, 92], [90, 91, 91.5], "within one deviation"),
-    ([80, 81, 82], [90, 91, 92], "not seen"), ([90], [89.9], "seen"), ([90], [90], "not seen"), ([90], [], "not run")])
+def test_the_pooled_deviation_is_that_of_an_analysis_of_variance():
+    """The root of the mean square within groups, from the textbook's definition; a lone value tells nothing."""
+    groups = [[90, 91, 95], [80, 82.5], [70]]
+    table = report({"softmax": groups[0], "nsoftmax": groups[1], "arcface": groups[2]})
+    within = sum((value - sum(group) / len(group))**2 for group in groups for value in group)
+    assert table["deviation"] == pytest.approx((within / (6 - 3))**0.5)
+    [pair] = table["findings"][0]["pairs"]
+    assert pair["error"] == pytest.approx(table["deviation"] * (1 / 3 + 1 / 2)**0.5)
+    assert f"{table['deviation']:.2f} points" in table2_report.text(table)
+    assert report({"softmax": [90], "nsoftmax": [80]})["deviation"] is None
+
+
+@pytest.mark.parametrize("softmax, nsoftmax, wanted", [  # the error is √(2/3) where each row's deviation is 1
+    ([90, 91, 92], [80, 81, 82], "seen"), ([90, 91, 92], [88.3, 89.3, 90.3], "seen"),
+    ([90, 91, 92], [88.4, 89.4, 90.4], "cannot be told"), ([88.4, 89.4, 90.4], [90, 91, 92], "cannot be told"),
+    ([80, 81, 82], [90, 91, 92], "not seen"), ([90], [89.9], "seen in one seed"), ([90], [90], "not seen in one seed"),
+    ([90], [], "not run")])
 def test_verdict(softmax, nsoftmax, wanted):
     assert verdicts(report({"softmax": softmax, "nsoftmax": nsoftmax}))["Norm-Softmax is below Softmax"] == wanted
 
 
-def test_nothing_is_added_unless_more_than_a_deviation():
+def test_nothing_is_added_unless_more_than_two_standard_errors():
     title = "Intra, Inter and Triplet add nothing to ArcFace"
-    added = {"arcface-intra": [91, 92, 93], "arcface-inter": [91.2, 92.2, 93.2], "arcface-intra-inter": [80, 81, 82],
+    added = {"arcface-intra": [91, 92, 93], "arcface-inter": [92.6, 93.6, 94.6], "arcface-intra-inter": [80, 81, 82],
              "arcface-triplet": [90, 91, 92]}
     assert verdicts(report({"arcface": [91, 92, 93], **added}))[title] == "seen"
-    assert verdicts(report({"arcface": [88, 89, 90], **added}))[title] == "not seen"
+    assert verdicts(report({"arcface": [90.9, 91.9, 92.9], **added}))[title] == "not seen"
+
+
+def test_a_finding_is_worth_its_worst_comparison():
+    title = "ArcFace is above CosFace, and CosFace above SphereFace"
+    rows = {"arcface": [90, 91], "cosface": [80, 81], "sphereface": [80, 81]}
+    assert verdicts(report(rows))[title] == "cannot be told"
+    assert verdicts(report({**rows, "sphereface": [89, 90]}))[title] == "not seen"
+    assert verdicts(report({**rows, "sphereface": []}))[title] == "not run"
 
 
 def test_the_papers_own_numbers_show_its_findings():
