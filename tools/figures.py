@@ -3,8 +3,6 @@
 Each function returns a matplotlib figure, for `tools.plots.save`. Lines differ in style as well as in colour (the
 colours are Okabe and Ito's, which the colour-blind can tell apart), so that they can be told apart in grey.
 """
-import os
-
 import numpy as np
 
 from datasets import verification_file
@@ -56,16 +54,18 @@ def figure4a(trace):
     `trace` is what `recognition.angle_trace.read` gives of a run with --trace-angles.
     """
     figure, axes = plt.subplots(figsize=(5.2, 3.6), constrained_layout=True)
-    centres = (trace["edges"][:-1] + trace["edges"][1:]) / 2
+    parts = stages(trace, samples=500)
+    width = 1 if min(counts.sum() for *_, counts in parts) > 5000 else 3  # degrees; fewer in 1° are all noise
+    centres = trace["edges"][:-1:width] + width / 2
     for (first, last, mean, counts), name, colour, style in zip(
-            stages(trace, samples=500), ("start", "middle", "end"), ("#0072b2", "#009e73", "#d55e00"),
-            ("-", "--", "-.")):
+            parts, ("start", "middle", "end"), ("#0072b2", "#009e73", "#d55e00"), ("-", "--", "-.")):
+        counts = counts.reshape(-1, width).sum(1)
         steps = f"step {first}" if first == last else f"steps {first}–{last}"
         axes.plot(centres, 100 * counts / max(1, counts.sum()), style, color=colour, drawstyle="steps-mid",
                   label=f"{name}, {steps}: mean {mean:.1f}°")
         axes.axvline(mean, color=colour, linestyle=style, linewidth=0.8)
-    axes.set(xlabel="θ between an embedding and its class's W (degrees)", ylabel="embeddings in 1° (%)", xlim=(0, 130),
-             ylim=(0, 1.35 * axes.get_ylim()[1]))  # room for the legend
+    axes.set(xlabel="θ between an embedding and its class's W (degrees)", ylabel=f"embeddings in {width}° (%)",
+             xlim=(0, 130), ylim=(0, 1.35 * axes.get_ylim()[1]))  # room for the legend
     axes.legend(loc="upper left", fontsize=8)
     return figure
 
@@ -134,6 +134,7 @@ def figure6(models, record, limit=500_000, seed=0, progress=False):
             raise Failure(f"{record}: {'genuine' if not len(pairs[0]) else 'impostor'} pairs need "
                           "two images of one identity, and two identities; give a test set that has them with --data")
         plots.draw_angles(axes, *pairs, title)
+    _same_limits(panels[:len(models)])
     return figure
 
 
@@ -155,6 +156,7 @@ def figure7(embedder, targets, flip=True, progress=False):
         result = protocol.verify(embedder, images, issame, folds, flip, path, progress)
         degrees = angles.between(result.embeddings[0::2], result.embeddings[1::2])
         plots.draw_angles(axes, degrees[issame], degrees[~issame], f"{name} ({100 * result.accuracy:.2f} %)")
+    _same_limits(panels[:len(targets)])
     return figure
 
 
@@ -169,7 +171,8 @@ def _angle_panels(count):
     return figure, panels.flat
 
 
-def title_of(prefix):
-    """Return what a panel or column calls a checkpoint: the name of its run's folder, or of the file elsewhere."""
-    folder = os.path.dirname(os.path.abspath(prefix))
-    return os.path.basename(folder) if os.path.basename(prefix) == "model" else os.path.basename(prefix)
+def _same_limits(panels):
+    """Give panels that are compared the same axes."""
+    right, top = (max(axes.axis()[side] for axes in panels) for side in (1, 3))
+    for axes in panels:
+        axes.set(xlim=(0, right), ylim=(0, top))

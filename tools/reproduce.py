@@ -165,7 +165,9 @@ def make_figure5(usage, arguments):
 
 
 def make_figure6(usage, arguments):
-    models = [(paper_tables.name_of(model[0]), load(model, arguments.ctx[0])) for model in arguments.model]
+    names = [paper_tables.name_of(prefix) for prefix, _ in arguments.model]
+    titles = [tables.LOSSES.get(name, {}).get("table2", name) for name in names]
+    models = [(title, load(model, arguments.ctx[0])) for title, model in zip(titles, arguments.model)]
     return figures.figure6(models, arguments.data, arguments.impostors, arguments.seed, progress=True)
 
 

@@ -275,12 +275,14 @@ def work(planned, folder, runs, flags=(), jobs=1, done=lambda: None):
                         done()
                         continue
                     run.launch(flags, threads, lock)
+                    progress.launched(run)
                     print(f"{'going on with' if run.resumes else 'training'} {run}", flush=True)
                     running.append(run)
                 for run in [run for run in running if run.process.poll() is not None]:
                     if run.process.returncode and run.resumes:  # what it was to go on from is of no use
                         shutil.rmtree(run.path("state"), ignore_errors=True)
                         run.launch(flags, threads, lock)
+                        progress.launched(run)
                         continue
                     running.remove(run)
                     _finish(run, folder, threads, lock)
@@ -314,19 +316,19 @@ class _Progress:
     def __init__(self, waiting):
         self.steps = sum(run.config["max_steps"] for run in waiting)
         self.begun = self.shown = time.monotonic()
-        self.counted = set()
+        self.before = {}
+
+    def launched(self, run):
+        """Note what a resumed run had done before, which is no measure of the pace."""
+        self.before[run] = run.begun
 
     def show(self, waiting, running):
         if time.monotonic() - self.shown < PERIOD or not running:
             return
-        for run in running:  # what a resumed run had done before is no measure of the pace
-            if run not in self.counted:
-                self.counted.add(run)
-                self.steps -= run.begun
         self.shown = time.monotonic()
         left = sum(run.config["max_steps"] for run in waiting) + sum(
             run.config["max_steps"] - run.step() for run in running)
-        pace = (self.steps - left) / (self.shown - self.begun)
+        pace = (self.steps - sum(self.before.values()) - left) / (self.shown - self.begun)
         about = f", about {clock(left / pace)} left for the table" if pace > 0 else ""
         print("; ".join(f"{run}: step {run.step()} of {run.config['max_steps']}" for run in running)
               + f"; {len(waiting)} runs wait{about}", flush=True)

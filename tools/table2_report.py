@@ -184,7 +184,7 @@ def text(table):
         "Differences are of the first row less the second, in points of accuracy; in the paper, of the mean of its "
         "three sets.", "",
         "## Made by", "", f"    {table['command']}", "",
-        ", ".join(f"{name} {value}" for name, value in table["versions"].items() if value) + "."]
+        ", ".join(f"{name} {value}" for name, value in sorted(table["versions"].items()) if value) + "."]
     return "\n".join(lines) + "\n"
 
 
