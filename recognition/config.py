@@ -79,7 +79,7 @@ LOSSES = {
     # As its authors train it: with annealing from softmax, and features that are not normalised.
     "sphereface-m4": {"loss_name": "sphereface", "loss_m1": 4.0, "sphere_lambda_min": 5.0,
                       "sphere_lambda_start": 1000.0, "sphere_lambda_decay": 0.1, "table2": "SphereFace [15]"},
-    "combined": _margins(m2=0.3, m3=0.2),  # the original's name of cm1
+    "combined": _margins(m2=0.3, m3=0.2),
     "cm1": _margins(m2=0.3, m3=0.2, table2="CM1 (1, 0.3, 0.2)"),
     "cm2": _margins(m1=0.9, m2=0.4, m3=0.15, table2="CM2 (0.9, 0.4, 0.15)"),
     "ns-intra": _margins(intra_weight=1.0, table2="NS+Intra"),
@@ -94,6 +94,9 @@ LOSSES = {
     "arcface-triplet": _margins(m2=0.5, triplet_distance="angular", triplet_alpha=0.35, **TRIPLETS,
                                 table2="ArcFace+Triplet"),
 }
+
+IN_NO_ROW = {"combined": "the original's name of cm1", "triplet": "Euclidean, as the original's; in no row"}
+"""What is said of the losses that stand for no row."""
 
 LOSS_NUMBERS = ("loss_s", "loss_m1", "loss_m2", "loss_m3", "intra_weight", "inter_weight", "sphere_lambda_min",
                 "sphere_lambda_start", "sphere_lambda_decay")

@@ -29,7 +29,8 @@ def names(text):
 def epilog():
     """Return the losses with their rows of the paper's Table 2."""
     width = max(map(len, tables.LOSSES))
-    lines = [f"  {name:{width}}  {entry.get('table2', '')}".rstrip() for name, entry in tables.LOSSES.items()]
+    rows = {name: entry.get("table2") or f"({tables.IN_NO_ROW[name]})" for name, entry in tables.LOSSES.items()}
+    lines = [f"  {name:{width}}  {row}" for name, row in rows.items()]
     return "\n".join(["losses, with the rows of the paper's Table 2 that they stand for:", *lines, "",
                       "What is (dataset) or (loss) comes from its table in recognition/config.py."])
 
