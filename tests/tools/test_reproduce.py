@@ -143,6 +143,29 @@ def test_triplets_start_from_another_row(scripts):
     assert "starts from the network of cosface" in failing[1].failure
 
 
+class Going:
+    """A run of 100 steps that was resumed."""
+
+    def __init__(self, begun, now):
+        self.begun, self.now, self.config = begun, now, {"max_steps": 100}
+
+    def step(self):
+        return self.now
+
+
+def test_the_time_left_counts_no_steps_of_before(monkeypatch, capsys):
+    """One run went from 90 to its end, another from 0 to 50, in a minute: a step a second, so 150 are 2.5 minutes."""
+    ended, going, waits = Going(90, 100), Going(0, 50), Going(0, 0)
+    now = [0.0]
+    monkeypatch.setattr(table2.time, "monotonic", lambda: now[0])
+    progress = table2._Progress([ended, going, waits])
+    progress.launched(ended)
+    progress.launched(going)
+    now[0] = 60.0
+    progress.show([waits], [going])
+    assert "1 runs wait, about 0:02:30 left" in capsys.readouterr().out
+
+
 # ---- the report
 
 class Done:
@@ -325,3 +348,19 @@ def test_what_is_not_there_is_needed(table, small_model, faces, tmp_path, capsys
         assert any(line.startswith(f"{column} needs ") for line in out.splitlines()) == (
             column not in ("LFW", "training images"))
     assert all(row in out for row in of_paper["rows"])
+
+
+# ---- what lies under docs/results
+
+def test_committed_tables_are_what_their_values_print():
+    folder = os.path.join(tables.ROOT, "docs", "results")
+
+    def read(name):
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            return file.read()
+    second, third = (json.loads(read(f"table{number}-orl.json")) for number in (2, 3))
+    assert read("table2-orl.md") == table2_report.text(second)
+    assert second["findings"] == [table2_report.finding(*one, second) for one in table2_report.FINDINGS]
+    assert len(second["rows"]) == 20 and all(row["seeds"] and not row["failures"] for row in second["rows"])
+    columns = {name: third["columns"][name] for name in paper_tables.COLUMNS}  # the paper's order
+    assert read("table3-orl.md") == paper_tables.table3_text(columns, third["data"], third["held_out"])
