@@ -32,6 +32,7 @@ FINDINGS = [
      [(f"ArcFace+{what}", ARCFACE) for what in ("Intra", "Inter", "Intra+Inter", "Triplet")]),
     ("Triplet is behind ArcFace", "above", [(ARCFACE, TRIPLET)]),
 ]
+WORST_FIRST = ["not seen", "not seen in one seed", "not run", "cannot be told", "seen in one seed", "seen"]
 
 
 def versions():
@@ -119,9 +120,6 @@ def finding(title, kind, pairs, table):
     verdicts = {entry["verdict"] for entry in compared}
     return {"finding": title, "kind": kind, "verdict": next(one for one in WORST_FIRST if one in verdicts),
             "pairs": compared}
-
-
-WORST_FIRST = ["not seen", "not seen in one seed", "not run", "cannot be told", "seen in one seed", "seen"]
 
 
 def _verdict(kind, difference, error):

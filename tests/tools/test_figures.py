@@ -73,6 +73,9 @@ def test_figure4a(tmp_path):
     means = [float(re.search(r"mean ([\d.]+)°", text.get_text()).group(1))
              for text in figure.axes[0].get_legend().get_texts()]
     assert len(means) == 3 and 90 > means[0] > 65 > means[1] > 55 > means[2] > 30
+    for line, mean in zip(figure.axes[0].lines[0::2], means):  # each is followed by the line of its mean
+        degrees, share = line.get_xydata().T
+        assert share.sum() == pytest.approx(100) and degrees @ share / 100 == pytest.approx(mean, abs=1)
     picture(figure, tmp_path / "figure")
 
 
@@ -105,6 +108,7 @@ def test_figure6(faces, tmp_path):
     assert [axes.get_title() for axes in figure.axes] == ["ArcFace", "Triplet"]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["genuine (36 pairs)", "impostor (50 pairs)"]  # 6 identities of 4 images
+    assert figure.axes[0].axis() == figure.axes[1].axis()
     picture(figure, tmp_path / "figure")
 
 
@@ -159,6 +163,7 @@ def test_figure3_from_end_to_end(command, tmp_path, faces):
     done = command("tools/reproduce.py", "figure3", "--data", tmp_path / "eight", "--max-steps", 2, "--out",
                    tmp_path / "figure", "--", "--ctx", "cpu", "--batch-size", 4, "--num-workers", 1, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "== softmax" in done.stdout and "== arcface" in done.stdout
+    trainings = [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("== ")]
+    assert trainings == ["== softmax", "== softmax", "== arcface"] and done.stdout.count(", going on") == 2
     text = (tmp_path / "figure.svg").read_text()
     assert "Eight identities of eight, 2 images each" in text and (tmp_path / "figure.png").stat().st_size > 10000

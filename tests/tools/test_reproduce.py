@@ -22,6 +22,7 @@ def test_the_papers_numbers_are_those_of_the_reference(shared):
 def test_every_row_has_a_loss_and_every_loss_a_row():
     rows = [entry["table2"] for entry in tables.LOSSES.values() if "table2" in entry]
     assert sorted(rows) == sorted(paper_tables.paper("table2")["rows"])
+    assert set(tables.IN_NO_ROW) == {name for name, entry in tables.LOSSES.items() if "table2" not in entry}
     named = {row for _, _, pairs in table2_report.FINDINGS for pair in pairs for row in pair}
     assert named <= set(rows)
 
