@@ -11,10 +11,9 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from datasets import text
 from datasets.align import likeness
 from runtime import Failure
-
-LONGEST_LINE = 1 << 16
 
 
 class Entry(NamedTuple):
@@ -55,19 +54,6 @@ def unquoted(field):
         except ValueError:
             pass  # a name that begins so and was written by others
     return field
-
-
-def _lines(path):
-    """Yield (number, line) of the lines of a text file that are not empty."""
-    try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), 1):
-                if len(line) == LONGEST_LINE:
-                    raise Failure(f"{path}: line {number} does not end: this is no list")
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
-    except FileNotFoundError:
-        raise Failure(f"{path} is missing") from None
 
 
 def _numbers(fields):
@@ -113,7 +99,7 @@ def read_list(path):
         The file is missing, empty, or has a line of another form.
     """
     entries, rows, with_points, form = [], [], [], None
-    for number, line in _lines(path):
+    for number, line in text.lines(path):
         fields = line.split("\t")
         where = f"{path}: line {number}"
         if form is None and len(fields) > 2:
@@ -161,7 +147,7 @@ def read_landmarks(path):
         The file is missing, empty, or has a line of another form.
     """
     names, rows = [], array.array("d")
-    for number, line in _lines(path):
+    for number, line in text.lines(path):
         try:
             fields = line.split("\t") if "\t" in line else next(csv.reader([line])) if "," in line else line.split()
         except csv.Error:

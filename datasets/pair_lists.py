@@ -30,12 +30,13 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from datasets import text
 from datasets.images import SUFFIXES
 from datasets.listing import quoted
 from runtime import Failure
 
 LAYOUTS = ("lfw", "cfp", "agedb", "calfw", "cplfw", "list")
-LONGEST = 1 << 28  # bytes; LFW's own list has 150 thousand
+LONGEST = 1 << 28  # characters; LFW's own list has 150 thousand
 SAME = {"1": True, "yes": True, "true": True, "same": True, "0": False, "no": False, "false": False, "different": False}
 
 
@@ -98,22 +99,15 @@ def read_pairs(path, layout=None):
 
 def _lines(path):
     """Return (number, line) of the lines of a text file that are not empty."""
-    name = quoted(str(path))
-    try:
-        with open(path, "rb") as file:
-            content = file.read(LONGEST + 1)
-    except FileNotFoundError:
-        raise Failure(f"{name} is missing: --pairs takes the list of pairs") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise Failure(f"{name}: line {line} is not UTF-8: save the list as a UTF-8 text file") from None
-    if len(content) > LONGEST or "\0" in text:
-        raise Failure(f"{name} is not a list of pairs, but something else")
-    lines = [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines, size = [], 0
+    for number, line in text.lines(path, strict=True, missing="--pairs takes the list of pairs"):
+        lines.append((number, line))
+        size += len(line)
+        if size > LONGEST:
+            raise Failure(f"{quoted(str(path))} is not a list of pairs, but something else: it has more than "
+                          f"{LONGEST >> 20} million characters")
     if not lines:
-        raise Failure(f"{name} is empty: it has to name pairs of images")
+        raise Failure(f"{quoted(str(path))} is empty: it has to name pairs of images")
     return lines
 
 

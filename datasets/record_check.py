@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from datasets import records
+from datasets import records, text
 from datasets.files import whole_file
 from datasets.inspect_images import CONSTANT, inspect
 from runtime import Failure
@@ -123,9 +123,7 @@ class _Rows:
                 if not fits or (has_header and not in_order) \
                         or (repair and not np.array_equal(np.sort(offsets), _scan(self.record, self.size)[0])):
                     raise Failure(f"{self.index} does not list all records of {self.record}: {REPAIR}")
-                with open(self.index, "rb") as file:
-                    unsorted = np.any(np.diff(np.fromstring(file.read(), np.int64, sep=" ")[::2]) < 0)
-                if unsorted:
+                if np.any(np.diff(np.fromstring(text.content(self.index), np.int64, sep=" ")[::2]) < 0):
                     findings.warning("index", f"{self.index}: its lines are not in the order of the keys; readers here "
                                      "sort them, others may not")
                 return keys, offsets, None

@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from datasets import text
 from datasets.files import whole_file, whole_path
 from datasets.listing import quoted
 from runtime import Failure, mx
@@ -83,18 +84,18 @@ def read_property(folder):
     Raises
     ------
     Failure
-        It is missing, or not three positive whole numbers separated by commas.
+        It is missing, or its first line is not three positive whole numbers separated by commas. Lines after the
+        first one, in which some builders keep a count or a date, are not read.
     """
     path = os.path.join(folder, "property")
+    form = "it has to be one line, classes,height,width, such as 85742,112,112"
     try:
-        with open(path, "rb") as file:
-            text = file.read(200).decode("ascii", "replace").strip()
-    except FileNotFoundError:
-        raise Failure(f"{path} is missing: it is one line, classes,height,width, such as 85742,112,112; "
-                      f"`python datasets/check.py --repair {folder}` writes it") from None
-    fields = [field.strip() for field in text.split(",")]
+        first = next((line.strip()[:200] for _, line in text.lines(path)), "")
+    except Failure as failure:
+        raise Failure(f"{failure}; {form}; `python datasets/check.py --repair {folder}` writes it") from None
+    fields = [field.strip() for field in first.split(",")]
     if len(fields) != 3 or not all(field.isdigit() and field.isascii() and 0 < int(field) < 2**31 for field in fields):
-        raise Failure(f"{path} reads {text[:60]!r}: it has to be one line, classes,height,width, such as 85742,112,112")
+        raise Failure(f"{path} reads {first[:60]!r}: {form}")
     return tuple(int(field) for field in fields)
 
 
@@ -120,14 +121,10 @@ def read_index(path, size):
     """
     record = os.path.splitext(path)[0] + ".rec"
     again = f"get it again, or write it from the record with `python datasets/check.py --repair {record}`"
-    try:
-        with open(path, "rb") as file:
-            text = file.read()
-    except FileNotFoundError:
-        raise Failure(f"{path} is missing: {again}") from None
-    odd = text.translate(None, b"0123456789\t\n\r ")
-    numbers = np.empty(0, np.int64) if odd else np.fromstring(text, dtype=np.int64, sep=" ")
-    lines = text.rstrip().count(b"\n") + 1
+    content = text.content(path, missing=again)
+    odd = content.translate(None, b"0123456789\t\n\r ")
+    numbers = np.empty(0, np.int64) if odd else np.fromstring(content, dtype=np.int64, sep=" ")
+    lines = content.rstrip().count(b"\n") + 1
     if odd or numbers.size != 2 * lines:
         raise Failure(f"{path} is not an index, whose lines are a key and an offset: {again}")
     keys, offsets = numbers.reshape(-1, 2).T
