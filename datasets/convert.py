@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from datasets import images, records
 from datasets.files import alone, whole_file
-from datasets.listing import read_list
+from datasets.listing import finder, read_list
 from runtime import Failure, run_command
 
 LIST = "images.lst"
@@ -127,9 +127,10 @@ def pack(folder, output, progress=False):
         As `datasets.listing.read_list`; or an image cannot be read, or is of another size than the first.
     """
     entries, folder = read_list(os.path.join(folder, LIST)), os.path.abspath(folder)
+    find = finder(folder)
 
     def read(row):
-        path = entries[row].path
+        path = find(entries[row].path)
         try:
             return images.read(os.path.join(folder, path), folder)
         except images.Unusable as unusable:

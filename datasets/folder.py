@@ -5,9 +5,10 @@
     python datasets/folder.py photographs datasets/mine --landmarks landmarks.csv
     python datasets/folder.py datasets/mine --lst faces.lst --root photographs
 
-IMAGES/identity/*.jpg (or png, pgm, ppm, webp, bmp, tif) become OUT/train.rec, train.idx, train.lst and property, with
-labels 0, 1, … in the sorted order of the identities' names. Beside them: report.txt, what was left out or failed, and
-why; identities.txt, each label's name; landmarks.tsv, the points by which faces were aligned; contact.jpg, some faces.
+IMAGES/identity/*.jpg (or jfif, png, pgm, ppm, webp, bmp, tif) become OUT/train.rec, train.idx, train.lst and property,
+with labels 0, 1, … in the sorted order of the identities' names. Beside them: report.txt, what was left out or failed,
+and why; identities.txt, each label's name; landmarks.tsv, the points by which faces were aligned; contact.jpg, some
+faces.
 The same command goes on after a kill: what was done is kept in OUT/.work until OUT is whole.
 """
 import os, sys  # noqa: E401, I001
@@ -161,12 +162,13 @@ def find_images(root, report, leave=None):
 def list_images(path, root, report):
     """Read the images of a list (`datasets.listing.read_list`), sorted by label; one that is named twice counts once.
 
-    Names are relative to `root`, or within it.
+    Names are relative to `root`, or within it; those that Windows wrote are looked for there (`listing.finder`).
     """
-    entries, known, real = [], {}, os.path.abspath(root)
+    entries, known, real, find = [], {}, os.path.abspath(root), listing.finder(root)
     for entry in sorted(listing.read_list(path), key=lambda entry: entry.identity):
         if os.path.isabs(entry.path):  # one outside of the root will be refused when it is read
             entry = entry._replace(path=os.path.relpath(entry.path, real))
+        entry = entry._replace(path=find(entry.path))
         if entry.path not in known:
             known[entry.path] = entry.identity
             entries.append(entry)
@@ -310,7 +312,7 @@ def main():
     entries = [entry._replace(aligned=crops and entry.points is None) if entry.aligned is None else entry
                for entry in entries]
     if args.landmarks:
-        known = listing.read_landmarks(args.landmarks)
+        known = listing.read_landmarks(args.landmarks, root)
         entries = [entry._replace(points=known.pop(entry.path, entry.points)) for entry in entries]
         for path in known:
             report.add("note", path, f"is in {args.landmarks} and is none of the images")

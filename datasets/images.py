@@ -4,6 +4,7 @@ Nothing that they say is trusted: a file of some kilobytes can claim an image of
 header first, here, and OpenCV, which allocates what a header says, sees only what is small and of a known format.
 """
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -20,7 +21,7 @@ from runtime import Failure
 LARGEST = 1 << 16  # pixels: a crop of a face is 112×112, and 250×250 before it is aligned
 PHOTOGRAPH = 1 << 27  # pixels: 134 million, which takes 400 MB decoded; telephones make up to 108 million
 LARGEST_FILE = 1 << 29  # bytes
-SUFFIXES = (".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".pnm", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe", ".jif", ".png", ".pgm", ".ppm", ".pnm", ".webp", ".bmp", ".tif", ".tiff")
 
 
 class Unusable(Failure):
@@ -258,6 +259,11 @@ def _rgb(pixels):
     return cv2.add(cv2.multiply(colours, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
 
 
+def is_windows(name):
+    """Whether a name looks like one that Windows writes: with a backslash, or a drive's letter at its begin."""
+    return "\\" in name or re.match("[A-Za-z]:/", name) is not None
+
+
 def read(path, root=None):
     """Read a picture's file, which may be a stranger's.
 
@@ -276,6 +282,7 @@ def read(path, root=None):
     Unusable
         It cannot be read, is no file, larger than any picture, or outside of `root`.
     """
+    asked = os.fspath(path) if root is None else os.path.relpath(path, root)
     try:
         if root is not None:
             path, root = os.path.realpath(path), os.path.realpath(root)
@@ -289,7 +296,10 @@ def read(path, root=None):
         with open(path, "rb") as file:
             return file.read(LARGEST_FILE)
     except OSError as error:
-        raise Unusable(f"cannot be read ({os.strerror(error.errno).lower() if error.errno else error})") from None
+        suspect = ("; the name looks like one from Windows, with \\ or a drive letter: write it with / and relative "
+                   "to the folder of images") if error.errno == errno.ENOENT and is_windows(asked) else ""
+        raise Unusable(f"cannot be read ({os.strerror(error.errno).lower() if error.errno else error}{suspect})"
+                       ) from None
     except ValueError:  # a zero byte in a name
         raise Unusable("has a name that no file can have") from None
 

@@ -6,6 +6,7 @@ written as a JSON string, in quotation marks, which is how it is read back.
 import array
 import csv
 import json
+import ntpath
 import os
 from typing import NamedTuple, Optional
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from datasets import text
 from datasets.align import likeness
+from datasets.images import is_windows
 from runtime import Failure
 
 
@@ -54,6 +56,56 @@ def unquoted(field):
         except ValueError:
             pass  # a name that begins so and was written by others
     return field
+
+
+def finder(root):
+    r"""Return a function that tells where the image lies that a list names.
+
+    Lists that were made on Windows have names such as `p0\0.jpg` or `C:\faces\p0\0.jpg`. The function takes `\` for `/`
+    where that file is there. From a name with a drive, the function drops the first folders: as few as find the file,
+    and the same ones for all names on that drive. So no two names on a drive come to mean one file.
+
+    Parameters
+    ----------
+    root : str or os.PathLike
+        The folder of images.
+
+    Returns
+    -------
+    callable
+        Takes a name and returns a path under `root`; the name itself where it is there as it stands, or no other
+        reading of it is there.
+    """
+    bases = {}  # of each drive, the folders that are left out
+
+    def there(path):
+        try:
+            return os.path.lexists(os.path.join(root, path))
+        except ValueError:  # a zero byte
+            return False
+
+    def find(name):
+        if not is_windows(name) or there(name):
+            return name
+        drive, rest = ntpath.splitdrive(name)
+        parts = ntpath.normpath(rest).split("\\")
+        if not drive and parts[0]:
+            inside = "/".join(parts)
+            return inside if there(inside) else name
+        parts = [part for part in parts if part]
+        if ".." in parts:
+            return name
+        drive = drive.lower()
+        if drive not in bases:
+            left = next((number for number in range(len(parts)) if there("/".join(parts[number:]))), None)
+            if left is None:
+                return name
+            bases[drive] = [part.lower() for part in parts[:left]]
+        base = bases[drive]
+        inside = "/".join(parts[len(base):])
+        same = [part.lower() for part in parts[:len(base)]] == base
+        return inside if same and inside and there(inside) else name
+    return find
 
 
 def _numbers(fields):
@@ -126,7 +178,7 @@ def read_list(path):
     return entries
 
 
-def read_landmarks(path):
+def read_landmarks(path, root=None):
     """Read where the faces of images are.
 
     Parameters
@@ -136,6 +188,8 @@ def read_landmarks(path):
         seen in the upright picture, in pixels. Columns are divided by tabs, commas or spaces; the order may be
         x1 y1 x2 y2 … or x1 … x5 y1 … y5; what follows, such as a score, is not used; one or two lines of headings may
         come first. Or the original's list with all its 17 columns.
+    root : str or os.PathLike or None
+        The folder of images, in which names that Windows wrote are looked for (`finder`).
 
     Returns
     -------
@@ -146,7 +200,7 @@ def read_landmarks(path):
     Failure
         The file is missing, empty, or has a line of another form.
     """
-    names, rows = [], array.array("d")
+    names, rows, find = [], array.array("d"), finder(root) if root is not None else str
     for number, line in text.lines(path):
         try:
             fields = line.split("\t") if "\t" in line else next(csv.reader([line])) if "," in line else line.split()
@@ -159,7 +213,7 @@ def read_landmarks(path):
             if number <= 2 and not names:
                 continue
             raise Failure(f"{path}: line {number} is not a path and ten numbers")
-        names.append(os.path.normpath(unquoted(fields[0])))
+        names.append(find(os.path.normpath(unquoted(fields[0]))))
         rows.extend(points)
     if not names:
         raise Failure(f"{path} has no line of a path and ten numbers")

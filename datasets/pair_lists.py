@@ -88,7 +88,7 @@ def read_pairs(path, layout=None):
         lines = _lines(path)
         first = _fields(lines[0][1])
         if layout is None:
-            layout = "lfw" if len(first) <= 2 and all(map(_counts, first)) else \
+            layout = "lfw" if (len(first) <= 2 and all(map(_counts, first))) or _lfw_without_head(lines) else \
                 "calfw" if len(first) == 2 and _counts(first[1]) else "list"
         reader = {"lfw": _lfw, "calfw": _two_lines, "cplfw": _two_lines}.get(layout, _list)
         pairs, issame, folds = reader(path, lines)
@@ -125,8 +125,37 @@ def _wrong(path, number, line, form):
     return Failure(f"{quoted(str(path))}: line {number} reads {quoted(line[:60])}, where {form} is expected")
 
 
+def _lfw_genuine(line):
+    """Return whether a line is one of LFW's genuine pairs, `name i j`, or impostor pairs, `name1 i name2 j`; None where
+    it is neither.
+    """
+    fields = _fields(line)
+    if len(fields) not in (3, 4) or "," in line or _counts(fields[0]) or not _counts(fields[1]) \
+            or not _counts(fields[-1]):
+        return None
+    return len(fields) == 3
+
+
+def _lfw_without_head(lines):
+    """Whether lines begin as LFW's pairs do, and are not a list of lines `first second 1|0`."""
+    return _lfw_genuine(lines[0][1]) is not None and any(_label(_fields(line)) is None for _, line in lines)
+
+
+def _no_head(path, lines):
+    """Return the Failure that says that LFW's first line is missing, and which line fits the pairs."""
+    kinds = [_lfw_genuine(line) for _, line in lines]
+    each = next((row for row, kind in enumerate(kinds) if kind != kinds[0]), len(kinds))
+    folds = max(1, len(kinds) // (2 * each))
+    fits = kinds == [kind for _ in range(folds) for kind in (True, False) for _ in range(each)]
+    example = f"; `{folds} {each}` fits its pairs" if fits else ", such as `10 300` for ten folds of 300 and 300 pairs"
+    return Failure(f"{quoted(str(path))} begins with a pair: its first line is missing, which has the number of folds "
+                   f"and of pairs of each kind in a fold{example}; put it before the pairs, or get the list again")
+
+
 def _lfw(path, lines):
     number, line = lines[0]
+    if _lfw_genuine(line) is not None:
+        raise _no_head(path, lines)
     head = [int(field) for field in _fields(line) if _counts(field)]
     if len(head) != len(_fields(line)) or not 1 <= len(head) <= 2 or min(head) < 1:
         raise _wrong(path, number, line, "the number of folds and of pairs of each kind in a fold")
@@ -153,7 +182,7 @@ def _lfw(path, lines):
 
 
 def _lfw_image(name, image):
-    return tuple(f"{name}/{name}_{image:04d}{suffix}" for suffix in SUFFIXES)
+    return tuple(f"{name}/{name}_{image:04d}{suffix}" for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES)))
 
 
 def _two_lines(path, lines):

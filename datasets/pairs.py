@@ -23,7 +23,7 @@ from tqdm import tqdm
 from datasets import detector, verification_file
 from datasets.files import alone
 from datasets.findings import shown
-from datasets.listing import Entry
+from datasets.listing import Entry, finder
 from datasets.pair_lists import LAYOUTS, read_pairs
 from datasets.shards import Settings, make_faces
 from datasets.verification_check import fold_faults
@@ -33,9 +33,12 @@ SHOWN = 20  # images that cannot be used, one a line
 FOLDS = 10  # of a list that does not say it: what eval/verification.py takes by default
 
 
-def locate(choices, root):
-    """Return the first of an image's possible paths that is there; the first of all where none is."""
-    return next((path for path in choices if os.path.lexists(os.path.join(root, path))), choices[0])
+def locate(choices, root, find=None):
+    """Return the first of an image's possible paths that is there, also one that Windows wrote (`listing.finder(root)`,
+    made here where `find` is None); the first of all where none is.
+    """
+    find = find or finder(root)
+    return next((path for path in map(find, choices) if os.path.lexists(os.path.join(root, path))), choices[0])
 
 
 def make_images(names, root, output, align, workers=None):
@@ -139,7 +142,8 @@ def build(pairs, root, output, align=False, skip_failed=False, workers=None):
         raise Failure(f"{shown(root)} is not a folder: --root names the one that the list's images are in")
     if align:
         detector.mtcnn()  # where it is missing, say so before anything is done
-    named = [tuple(locate(choices, root) for choices in pair) for pair in pairs.pairs]
+    find = finder(root)
+    named = [tuple(locate(choices, root, find) for choices in pair) for pair in pairs.pairs]
     names = list(dict.fromkeys(name for pair in named for name in pair))
     with alone(_work(output)):
         faces, failures = make_images(names, root, output, align, workers)

@@ -147,7 +147,7 @@ def read(path, network=None):
     try:
         if os.path.getsize(path) > LARGEST:
             raise ValueError("it is far larger than such files are")
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:  # json tells UTF-8, with a mark or without, from UTF-16
             calibration = json.load(file)
         fine = all(type(calibration[name]) is float and low <= calibration[name] <= high for name, low, high in (
             ("squared_distance", 0, 4.001), ("cosine", -1.001, 1), ("far_asked", 0, 1), ("far_reached", 0, 1)))

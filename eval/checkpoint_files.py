@@ -84,7 +84,7 @@ def read_symbol(path):
     try:
         if os.path.getsize(path) > _MAX_SYMBOL_BYTES:
             raise ValueError("it is far larger than any network's")
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors on Windows write a mark
             text = file.read()
         _check_graph(json.loads(text))
         with _quiet_upgrade():
