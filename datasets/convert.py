@@ -10,12 +10,14 @@ import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
+import shutil
 
 import numpy as np
 from tqdm import tqdm
 
-from datasets import images, records
+from datasets import identity_names, images, records
 from datasets.files import alone, whole_file
+from datasets.findings import shown
 from datasets.listing import finder, read_list
 from runtime import Failure, run_command
 
@@ -75,6 +77,8 @@ def unpack(record, folder, progress=False):
                 path = f"{identity:08d}/{key:0{width}d}.{_suffix(image)}"
                 _write(os.path.join(part, path), image)
                 lines.write(f"{key}\t{_numbers(label)}\t{path}\n")
+        if identity_names.beside(layout.record):  # labels keep their numbers, so names stay right
+            shutil.copyfile(identity_names.beside(layout.record), os.path.join(part, identity_names.FILE))
         os.unlink(os.path.join(part, ".lock"))
         if os.path.isdir(folder):
             os.rmdir(folder)
@@ -137,7 +141,8 @@ def pack(folder, output, progress=False):
             raise Failure(f"{os.path.join(folder, path)} {unusable}") from None
 
     labels = [entry.labels or [entry.identity] for entry in entries]
-    return _regroup(labels, read, lambda row: entries[row].path, output, folder, progress)
+    names = identity_names.read(identity_names.beside(os.path.join(folder, "train.rec")))
+    return _regroup(labels, read, lambda row: entries[row].path, output, folder, progress, names)
 
 
 def complete(record, output, progress=False):
@@ -149,8 +154,9 @@ def complete(record, output, progress=False):
     record : str or os.PathLike
         The record file; its index may be missing.
     output : str or os.PathLike
-        Another folder than that of the record. `identities.txt` there has a line for each class: the new
-        number, how many images it has, the number it had.
+        Another folder than that of the record. `identities.txt` there has a line for each class: the new number, how
+        many images it has, the number it had. Where the record has an `identities.txt`, its names come along
+        (`datasets.identity_names`).
     progress : bool
         Whether to show progress on stdout.
 
@@ -174,14 +180,16 @@ def complete(record, output, progress=False):
             content, _ = records.read_record(file, layout.record, offset, layout.size)
             return records.unpack(layout.record, offset, content)[1]
 
+        names = identity_names.read(identity_names.beside(layout.record))
         return _regroup(labels, read, lambda row: f"image {layout.images[row]}", output, layout.record,
-                         progress)
+                        progress, names)
 
 
-def _regroup(labels, read, name, output, source, progress):
+def _regroup(labels, read, name, output, source, progress, names):
     """Write a record of images sorted by class, as they were within one; classes become 0, 1, … where some are missing.
 
     `read(row)` gives the bytes of an image of the source, `name(row)` what to call it; `labels` has a value a row.
+    `names` has label → name of the source's identities and a note, as `identity_names.read` returns them.
     """
     own = np.array([_class(label, f"{source}: {name(row)}") for row, label in enumerate(labels)])
     classes, new, counts = np.unique(own, return_inverse=True, return_counts=True)
@@ -200,8 +208,17 @@ def _regroup(labels, read, name, output, source, progress):
             yield label if label.size > 1 else float(label.item()), image, name(row)
 
     written = records.write(output, ordered(), height, width)
-    with whole_file(os.path.join(output, "identities.txt"), "w") as file:
-        file.writelines(f"{label}\t{count}\t{old}\n" for label, (count, old) in enumerate(zip(counts, classes)))
+    known, note = names
+    if note:
+        print(shown(f"note: {note}"))
+    rows = enumerate(zip(counts.tolist(), classes.tolist()))
+    if known:
+        folder = source if os.path.isdir(source) else os.path.dirname(source)
+        identity_names.write(output, ((label, count, [(known.get(old, ""), folder, old)])
+                                      for label, (count, old) in rows))
+        return written
+    with whole_file(os.path.join(output, identity_names.FILE), "w") as file:
+        file.writelines(f"{label}\t{count}\t{old}\n" for label, (count, old) in rows)
     return written
 
 

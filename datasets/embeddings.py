@@ -1,8 +1,9 @@
 """Files of embeddings: what compares images without knowing the network that described them.
 
-A file is an uncompressed `.npz` of `embeddings` (N, D), `labels` (N,) and, where images have names, `names` (N,); any
-NumPy writes one with `np.savez`. Rows are read a block at a time, so that MS1MV2's 5.8 million rows (12 GB) take some
-megabytes of memory. `tools/embed.py` makes them from a record, a folder or a verification file.
+A file is an uncompressed `.npz` of `embeddings` (N, D), `labels` (N,) and, where images have names, `names` (N,). Where
+identities have names, `identity_labels` (K,) and `identity_names` (K,) have them. Any NumPy writes one with `np.savez`.
+Rows are read a block at a time, so that MS1MV2's 5.8 million rows (12 GB) take some megabytes of memory.
+`tools/embed.py` makes such files from a record, a folder or a verification file.
 """
 import contextlib
 import errno
@@ -117,6 +118,23 @@ class Archive:
                 yield np.frombuffer(content, dtype).reshape(height, width)
 
 
+def _text(name):
+    """Return a name of NumPy's as a string."""
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+
+
+def identity_arrays(names):
+    """Return the arrays that keep the names of identities in a file of embeddings, for `write`; none where there are no
+    names.
+
+    Parameters
+    ----------
+    names : dict of int to str
+        Label → name.
+    """
+    return {"identity_labels": list(names), "identity_names": list(names.values())} if names else {}
+
+
 class Embeddings:
     """A file of embeddings.
 
@@ -130,6 +148,8 @@ class Embeddings:
         The identity of each row, any whole numbers.
     dimension : int
         D.
+    identity_names : dict of int to str
+        What identities are called: label → name, of those that have one.
 
     Raises
     ------
@@ -148,6 +168,16 @@ class Embeddings:
         self._names = self._archive.read("names", "US") if "names" in self._archive.names else None
         if self._names is not None and len(self._names) != count:
             raise self._archive.damaged(f"it has {len(self._names)} names for {count} embeddings")
+        self.identity_names = self._identities()
+
+    def _identities(self):
+        """Return label → name of the identities, from the arrays that `identity_arrays` makes."""
+        if "identity_names" not in self._archive.names:
+            return {}
+        labels, names = self._archive.read("identity_labels", "iu"), self._archive.read("identity_names", "US")
+        if len(labels) != len(names):
+            raise self._archive.damaged(f"it has {len(names)} names for {len(labels)} identities")
+        return dict(zip(labels.tolist(), map(_text, names)))
 
     def __len__(self):
         return len(self.labels)
@@ -156,8 +186,7 @@ class Embeddings:
         """Return what an image is called: its name, or its number, from 1 as in a record file."""
         if self._names is None:
             return f"image {row + 1}"
-        name = self._names[row]
-        return quoted(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name))
+        return quoted(_text(self._names[row]))
 
     def blocks(self, rows=ROWS):
         """Yield (first row, unit vectors (n, D) in float32), in the order of the file.

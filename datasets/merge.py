@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import records
+from datasets import identity_names, records
 from datasets.centres import Identities, nearest
 from datasets.embeddings import Embeddings
 from datasets.overlap import SAME, cosine, write_table
@@ -32,9 +32,11 @@ class Same(NamedTuple):
     earlier_record: str
     earlier_identity: int
     images: int
+    name: str = ""
+    earlier_name: str = ""
 
 
-def find_same(sets, names, threshold):
+def find_same(sets, names, threshold, people=None):
     """Find the identities of later sets that earlier ones have too.
 
     Parameters
@@ -44,6 +46,8 @@ def find_same(sets, names, threshold):
         What the sets are called.
     threshold : float
         Least cosine similarity of the centres.
+    people : list of dict of int to str, or None
+        What the identities of each set are called: label → name.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def find_same(sets, names, threshold):
         For each identity of each set, the set and the place of the earlier identity that it is; −1, −1 where it is
         nobody's.
     """
-    same, matches = [], []
+    same, matches, people = [], [], people or [{}] * len(sets)
     for number, later in enumerate(sets):
         match, best = np.full((len(later.labels), 2), -1, np.int64), np.full(len(later.labels), -np.inf, np.float32)
         for before in range(number):
@@ -62,8 +66,9 @@ def find_same(sets, names, threshold):
             best[better] = cosines[better]
         for place in np.flatnonzero(match[:, 0] >= 0):
             before, earlier = match[place]
-            same.append(Same(float(best[place]), names[number], int(later.labels[place]), names[before],
-                             int(sets[before].labels[earlier]), int(later.counts[place])))
+            own, other = int(later.labels[place]), int(sets[before].labels[earlier])
+            same.append(Same(float(best[place]), names[number], own, names[before], other, int(later.counts[place]),
+                             people[number].get(own, ""), people[before].get(other, "")))
         matches.append(match)
     return same, matches
 
@@ -121,7 +126,7 @@ def parse_arguments(arguments=None):
     return options
 
 
-def _compare(options, layouts, labels):
+def _compare(options, layouts, labels, people):
     """Return what `find_same` finds in the records' embeddings."""
     files = [Embeddings(path) for path in options.embeddings]
     for layout, own, file in zip(layouts, labels, files):
@@ -130,7 +135,7 @@ def _compare(options, layouts, labels):
             raise Failure(f"{files[0].path} has embeddings of {files[0].dimension} numbers, and {file.path} of "
                           f"{file.dimension}: make all with one network")
     sets = [Identities(file, progress=True) for file in files]
-    return find_same(sets, options.records, options.threshold)
+    return find_same(sets, options.records, options.threshold, people)
 
 
 def main():
@@ -139,15 +144,17 @@ def main():
     labels = [image_labels(layout) for layout in layouts]
     for record, own in zip(options.records, labels):
         print(f"{record}: {len(own)} images of {len(np.unique(own))} identities")
+    people = [identity_names.of_record(layout.record, own) for layout, own in zip(layouts, labels)]
     matches = None
     if options.embeddings:
-        same, matches = _compare(options, layouts, labels)
+        same, matches = _compare(options, layouts, labels, people)
         done = {"merge": "merged into the earlier ones", "drop": "dropped", "keep": "kept apart"}[options.same]
         print(f"{len(same)} identities ({sum(one.images for one in same)} images) are in an earlier record too, by a "
               f"cosine of the centres of {options.threshold:g} or more: {done}")
         if options.list:
             write_table(options.list, same, Same)
-    images, classes = write_selection(options.output, layouts, new_labels(labels, matches, options.same))
+    images, classes = write_selection(options.output, layouts, new_labels(labels, matches, options.same),
+                                      old=labels, names=people)
     print(f"{options.output}: {images} images of {classes} identities; copy the .bin files that training verifies on "
           "into it")
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import records
+from datasets import identity_names, records
 from datasets.centres import Identities, closest_images, far_images, pairs_above
 from datasets.embeddings import Embeddings
 from datasets.files import whole_file
@@ -36,7 +36,8 @@ SHOWN = 10  # lines on the screen; the rest goes to the list
 class Pair(NamedTuple):
     """Two identities that look like one, with the images that show it: of each, the nearest to the other's centre.
 
-    `test` is the name of the test set, or that of the training set itself.
+    `test` is the name of the test set, or that of the training set itself. `name` and `other_name` are what the two
+    identities are called; "" where that is not known.
     """
 
     cosine: float
@@ -47,6 +48,8 @@ class Pair(NamedTuple):
     other: int
     other_image: str
     other_cosine: float
+    name: str = ""
+    other_name: str = ""
 
 
 class Far(NamedTuple):
@@ -57,6 +60,8 @@ class Far(NamedTuple):
     cosine: float
     nearest: int
     nearest_cosine: float
+    name: str = ""
+    nearest_name: str = ""
 
 
 def find_pairs(train, identities, test, others, threshold):
@@ -90,7 +95,9 @@ def find_pairs(train, identities, test, others, threshold):
     other_images, other_near = closest_images(test, others, columns, identities.centres[rows])
     name = os.path.basename(test.path)
     return [Pair(float(cosine), int(identities.labels[row]), train.name(image), float(one), name,
-                 int(others.labels[column]), test.name(other_image), float(other))
+                 int(others.labels[column]), test.name(other_image), float(other),
+                 train.identity_names.get(int(identities.labels[row]), ""),
+                 test.identity_names.get(int(others.labels[column]), ""))
             for cosine, row, image, one, column, other_image, other
             in zip(cosines, rows, images, near, columns, other_images, other_near)]
 
@@ -104,23 +111,34 @@ def find_far(train, identities, threshold):
         Farthest first.
     """
     rows, cosines, others, near = far_images(train, identities, threshold)
-    labels = identities.labels
+    labels, names = identities.labels, train.identity_names
     return sorted((Far(train.name(row), int(train.labels[row]), float(cosine),
-                       int(labels[other]) if other >= 0 else -1, float(value))
+                       int(labels[other]) if other >= 0 else -1, float(value),
+                       names.get(int(train.labels[row]), ""), names.get(int(labels[other]), "") if other >= 0 else "")
                    for row, cosine, other, value in zip(rows, cosines, others, near)), key=lambda far: far.cosine)
 
 
 def write_table(path, rows, kind):
-    """Write named tuples of one kind as lines of tab-separated columns, under a line of their names."""
+    """Write named tuples of one kind as lines of tab-separated columns, under a line of their names. The columns of
+    identities' names, which come last, are left out where no identity has one.
+    """
+    called = sum(field.endswith("name") for field in kind._fields)
+    width = len(kind._fields) - (0 if any(any(row[-called:]) for row in rows) else called)
     with whole_file(path, "w") as file:
         for row in [kind._fields, *rows]:
-            cells = [f"{value:.4f}" if isinstance(value, float) else quoted(str(value)) for value in row]
+            cells = [f"{value:.4f}" if isinstance(value, float) else quoted(str(value)) for value in row[:width]]
             file.write("\t".join(cells) + "\n")
 
 
+def _called(identity, name):
+    """Return an identity's label, and its name where it has one."""
+    return f"{identity} {quoted(name)}" if name else str(identity)
+
+
 def _describe(pair):
-    return (f"  {pair.cosine:.3f}  identity {pair.identity} ({pair.image}, {pair.image_cosine:.3f}) and "
-            f"{pair.other} ({pair.other_image}, {pair.other_cosine:.3f})")
+    return (f"  {pair.cosine:.3f}  identity {_called(pair.identity, pair.name)} ({pair.image}, "
+            f"{pair.image_cosine:.3f}) and {_called(pair.other, pair.other_name)} ({pair.other_image}, "
+            f"{pair.other_cosine:.3f})")
 
 
 def _show(heading, lines, path):
@@ -131,7 +149,7 @@ def _show(heading, lines, path):
         print(f"  … and {len(lines) - SHOWN} more" + (f", all in {path}" if path else ""))
 
 
-def remove(record, output, train, identities):
+def remove(record, output, train, identities, names=None):
     """Write a record without some identities.
 
     Parameters
@@ -142,6 +160,8 @@ def remove(record, output, train, identities):
         Of the record's images.
     identities : collection of int
         Their labels.
+    names : dict of int to str or None
+        Label → name of the record's identities; None reads the record's identities.txt.
 
     Returns
     -------
@@ -151,7 +171,8 @@ def remove(record, output, train, identities):
     layout = records.read_layout(record)
     labels = image_labels(layout)
     check_belongs(layout, labels, train)
-    return write_selection(output, [layout], [np.where(np.isin(labels, list(identities)), -1, labels)])
+    return write_selection(output, [layout], [np.where(np.isin(labels, list(identities)), -1, labels)], old=[labels],
+                           names=None if names is None else [names])
 
 
 def cosine(text):
@@ -195,7 +216,8 @@ def _noise(options, train, identities):
     write_table(f"{stem}-identities{extension}", alike, Pair)
     _show(f"{len(far)} images are far from their identity's other images: cosine with their centre below "
           f"{options.noise_threshold:g}",
-          [f"  {one.cosine:.3f}  {one.image} of identity {one.identity}; nearest to it is {one.nearest} "
+          [f"  {one.cosine:.3f}  {one.image} of identity {_called(one.identity, one.name)}; nearest to it is "
+           f"{_called(one.nearest, one.nearest_name)} "
            f"({one.nearest_cosine:.3f})" for one in far], options.noise)
     _show(f"{len(alike)} pairs of identities look like one person: cosine of the centres {options.threshold:g} or more",
           [_describe(pair) for pair in alike], f"{stem}-identities{extension}")
@@ -204,6 +226,8 @@ def _noise(options, train, identities):
 def main():
     options = parse_arguments()
     train = Embeddings(options.train)
+    if options.record:  # its names are newer than those in the embeddings
+        train.identity_names.update(identity_names.of_record(records.record_path(options.record), train.labels))
     identities = Identities(train, progress=True)
     print(f"{train.path}: {len(train)} images of {len(identities.labels)} identities")
     found = []
@@ -220,7 +244,8 @@ def main():
     if options.noise:
         _noise(options, train, identities)
     if options.record:
-        images, classes = remove(options.record, options.output, train, {pair.identity for pair in found})
+        images, classes = remove(options.record, options.output, train, {pair.identity for pair in found},
+                                 train.identity_names)
         print(f"{options.output}: {images} images of {classes} identities, without {len(identities.labels) - classes}; "
               "copy the .bin files that training verifies on into it")
 

@@ -3,13 +3,14 @@
 Images are copied byte for byte, one at a time; in memory are a few hundred bytes of numbers for each, not the images.
 """
 import contextlib
+import itertools
 import os
 import struct
 
 import numpy as np
 from tqdm import tqdm
 
-from datasets import records
+from datasets import identity_names, records
 from runtime import Failure
 
 _HEAD = records.FRAME.size + records.HEADER.size + 4  # bytes of a record as far as the first label of an array
@@ -66,7 +67,7 @@ def check_belongs(layout, labels, embeddings):
                       f"{os.path.dirname(layout.record)}")
 
 
-def write_selection(output, layouts, labels, progress=True):
+def write_selection(output, layouts, labels, progress=True, old=None, names=None):
     """Write one record, in the full original layout, of chosen images of others under new labels.
 
     Parameters
@@ -80,6 +81,11 @@ def write_selection(output, layouts, labels, progress=True):
         of the records.
     progress : bool
         Whether to show progress and the time left on stderr, where that is a terminal.
+    old : list of int arrays, shapes (N_k,), or None
+        The records' own labels of their images, where they have been read already.
+    names : list of dict of int to str, or None
+        The names of the records' own identities, where they have been read already. `identities.txt` in `output` has
+        names, sources and old labels (`datasets.identity_names`).
 
     Returns
     -------
@@ -109,7 +115,27 @@ def write_selection(output, layouts, labels, progress=True):
     images = _copied(layouts, folders, source[kept], row[kept], classes)
     bar = tqdm(images, desc=os.path.basename(os.path.abspath(output)), total=len(kept), unit="image", leave=False,
                disable=None if progress else True)
-    return records.write(output, bar, *sizes.pop())
+    written = records.write(output, bar, *sizes.pop())
+    if old is None:
+        old = [image_labels(layout) for layout in layouts]
+    if names is None:
+        names = [identity_names.of_record(layout.record, own) for layout, own in zip(layouts, old)]
+    identity_names.write(output, _origins(classes, source[kept], np.concatenate(old)[kept], names, folders))
+    return written
+
+
+def _origins(classes, sources, old, names, folders):
+    """Yield (label, images, [(name, folder, old label), …]) of the identities that are written, given the class, the
+    number of the source and the old label of each image.
+    """
+    order = np.lexsort((old, sources, classes))
+    table = np.stack([classes, sources, old], axis=1)[order]
+    begins = np.flatnonzero(np.append(True, np.any(table[1:] != table[:-1], axis=1)))
+    rows = zip(table[begins].tolist(), np.diff(np.append(begins, len(table))).tolist())
+    for label, own in itertools.groupby(rows, key=lambda row: row[0][0]):
+        own = list(own)
+        yield label, sum(images for _, images in own), [(names[source].get(one, ""), folders[source], one)
+                                                        for (_, source, one), _ in own]
 
 
 def _copied(layouts, folders, sources, rows, classes):

@@ -6,7 +6,8 @@
 
 The labels are the record's; those of a verification file's images follow from its genuine pairs, which hold one person
 each (a person whose images no genuine pairs connect counts as several); those of a folder, FOLDER/person/*.jpg, are its
-people's places in the alphabet. The output is what datasets/overlap.py and datasets/merge.py read. In memory is a batch
+people's places in the alphabet. What people are called goes along: the folders' names, or the record's identities.txt.
+The output is what datasets/overlap.py and datasets/merge.py read. In memory is a batch
 of a record, or a verification file; of a folder, the embeddings of all.
 """
 import os, sys  # noqa: E401, I001
@@ -18,7 +19,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from datasets import embeddings, records, verification_file
+from datasets import embeddings, identity_names, records, verification_file
 from datasets.selection import image_labels
 from eval.labelled import embed_record
 from runtime import Failure, run_command
@@ -90,13 +91,17 @@ def main():
                       "photographs")
     recogniser = Recogniser(prefix, epoch, options.ctx, not options.no_flip, options.aligned)
     if options.data.endswith(".rec") or os.path.exists(os.path.join(options.data, "train.rec")):
-        labels, names = image_labels(records.read_layout(options.data)), None
+        layout, names = records.read_layout(options.data), None
+        labels = image_labels(layout)
+        known = identity_names.of_record(layout.record, labels)
         blocks = (block for block, _ in embed_record(recogniser, options.data, BATCH, progress=True))
     elif os.path.isdir(options.data):
         blocks, labels, names = embed_folder(recogniser, options.data)
+        everybody = [person for person, _ in people(options.data)]
+        known = {label: everybody[label] for label in dict.fromkeys(labels)}
     else:
-        blocks, labels, names = embed_pairs(recogniser, options.data)
-    embeddings.write(options.output, blocks, labels, names)
+        (blocks, labels, names), known = embed_pairs(recogniser, options.data), {}
+    embeddings.write(options.output, blocks, labels, names, **embeddings.identity_arrays(known))
     print(f"{options.output}: {len(labels)} embeddings of {len(np.unique(labels))} identities")
 
 
