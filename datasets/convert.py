@@ -77,8 +77,9 @@ def unpack(record, folder, progress=False):
                 path = f"{identity:08d}/{key:0{width}d}.{_suffix(image)}"
                 _write(os.path.join(part, path), image)
                 lines.write(f"{key}\t{_numbers(label)}\t{path}\n")
-        if identity_names.beside(layout.record):  # labels keep their numbers, so names stay right
-            shutil.copyfile(identity_names.beside(layout.record), os.path.join(part, identity_names.FILE))
+        names = identity_names.beside(layout.record)
+        if names and os.path.isfile(names):  # labels keep their numbers, so names stay right
+            shutil.copyfile(names, os.path.join(part, identity_names.FILE))
         os.unlink(os.path.join(part, ".lock"))
         if os.path.isdir(folder):
             os.rmdir(folder)

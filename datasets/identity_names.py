@@ -56,6 +56,8 @@ def read(path, labels=None):
     names, counts, wrong = {}, {}, []
     if path is None:
         return names, ""
+    if not os.path.isfile(path):  # to open a pipe would wait
+        return names, f"{path} is not a file: identities have no names"
     try:
         for number, line in text.lines(path):
             fields = line.split("\t")

@@ -233,6 +233,26 @@ def a_pair_whose_image_is_broken(people, tmp_path):
     pairs.build(pair_lists.read_pairs(tmp_path / "pairs.csv"), root, tmp_path / "own.bin", workers=1)
 
 
+@provokes("… the name looks like one from Windows, with \\ or a drive letter …")
+def a_list_of_windows_in_the_wrong_folder(people, tmp_path):
+    (tmp_path / "faces.lst").write_text("1\tC:\\faces\\p0\\none.png\t0\n")
+    root = people(112)
+    folder.build(folder.list_images(tmp_path / "faces.lst", root, folder.Report()), tmp_path / "out", Settings(root),
+                 workers=1)
+
+
+@provokes("… looks like UTF-16 without a byte-order mark: save it as UTF-8")
+def a_list_in_another_encoding(tmp_path):
+    (tmp_path / "pairs.csv").write_bytes("a.jpg,b.jpg,1\n".encode("utf-16-le"))
+    pair_lists.read_pairs(tmp_path / "pairs.csv")
+
+
+@provokes("… begins with a pair: its first line is missing …")
+def lfws_pairs_without_the_first_line(tmp_path):
+    (tmp_path / "pairs.txt").write_text("Ann\t1\t2\nAnn\t1\tBob\t1\n")
+    pair_lists.read_pairs(tmp_path / "pairs.txt")
+
+
 # Files
 
 @provokes("… could not be written whole: free some space …")

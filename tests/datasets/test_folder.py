@@ -377,3 +377,54 @@ def test_wrong_usage(people, tmp_path, monkeypatch):
                              [(people, tmp_path / "o", "--landmarks", tmp_path / "no.csv"), r"no\.csv is missing"]):
         with pytest.raises(Failure, match=words):
             run(*arguments)
+
+
+@pytest.mark.parametrize("before", ["", "C:\\Users\\me\\faces\\", ".\\"])
+def test_a_list_that_windows_wrote(tmp_path, command, before):
+    """As `cases/lists/backslash.lst` was made: \\ for /, and \\r\\n."""
+    for person in range(2):
+        for number in range(3):
+            save(tmp_path / "faces" / f"p{person}" / f"{number}.jpg", crop(10 * person + number))
+    (tmp_path / "a.lst").write_bytes("".join(f"1\t{before}p{person}\\{number}.jpg\t{person}\r\n" for person in range(2)
+                                             for number in range(3)).encode("utf-16"))
+    done = command("datasets/folder.py", tmp_path / "out", "--lst", tmp_path / "a.lst", "--root", tmp_path / "faces",
+                   "--num-workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert "6 images of 2 identities used, 0 failed" in done.stdout
+    assert (tmp_path / "out" / "train.lst").read_text() == "".join(
+        f"1\tp{person}/{number}.jpg\t{person}\n" for person in range(2) for number in range(3))
+
+
+def test_the_list_of_the_cases(shared, tmp_path):
+    path = shared / "cases" / "lists" / "backslash.lst"
+    if not path.is_file():
+        pytest.skip("the cases are not there")
+    for person in range(4):
+        for number in range(4):
+            save(tmp_path / f"p{person}" / f"{number}.jpg", crop(10 * person + number))
+    assert [(entry.path, entry.identity) for entry in folder.list_images(path, tmp_path, folder.Report())] == [
+        (f"p{person}/{number}.jpg", person) for person in range(4) for number in range(4)]
+
+
+def test_a_name_of_windows_that_is_not_there(tmp_path):
+    """The message says what it suspects; nothing outside of the folder of images is read."""
+    save(tmp_path / "faces" / "p0" / "0.jpg", crop(0))
+    save(tmp_path / "secret" / "1.jpg", crop(1))
+    (tmp_path / "a.lst").write_text("1\tp0\\0.jpg\t0\n1\tp0\\9.jpg\t0\n1\t..\\secret\\1.jpg\t0\n1\tno.jpg\t0\n")
+    report = folder.Report()
+    entries = folder.list_images(str(tmp_path / "a.lst"), str(tmp_path / "faces"), report)
+    folder.build(entries, str(tmp_path / "out"), Settings(str(tmp_path / "faces")), report, workers=1)
+    assert report.used == 1
+    reasons = {name: reason for _, name, reason in report.lines}
+    assert "the name looks like one from Windows" in reasons["p0\\9.jpg"]
+    assert reasons["../secret/1.jpg"] == "leads out of the folder of images"
+    assert reasons["no.jpg"] == "cannot be read (no such file or directory)"
+
+
+def test_every_name_of_a_jpeg(tmp_path):
+    jpeg = cv2.imencode(".jpg", crop(5))[1].tobytes()
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    for suffix in ("jfif", "JFIF", "jpe", "jif", "JPG", "jpeg"):
+        (tmp_path / "images" / "a" / f"1.{suffix}").write_bytes(jpeg)
+    report = build(tmp_path / "images", tmp_path / "out")
+    assert (report.used, report.lines) == (6, [])

@@ -102,3 +102,38 @@ def test_hostile_files(tmp_path, content):
             assert read(tmp_path / "a")
         except Failure as failure:
             assert "\n" not in str(failure)
+
+
+def placed(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("p0\\0.jpg", "p0/0.jpg"), (".\\p0\\0.jpg", "p0/0.jpg"), ("p1\\..\\p0\\0.jpg", "p0/0.jpg"),
+    ("p0/0.jpg", "p0/0.jpg"),
+    ("C:\\faces\\p0\\0.jpg", "p0/0.jpg"), ("c:/faces/p0/0.jpg", "p0/0.jpg"), ("p0\\0.jpg\\", "p0/0.jpg"),
+    ("\\\\server\\share\\faces\\p0\\0.jpg", "p0/0.jpg"), ("\\faces\\p0\\0.jpg", "p0/0.jpg"),
+    ("C:\\p0\\0.jpg", "p0/0.jpg"),
+    ("real\\one.jpg", "real\\one.jpg"), ("p0\\none.jpg", "p0\\none.jpg"),
+    ("C:\\faces\\none.jpg", "C:\\faces\\none.jpg"),
+    ("C:\\..\\p0\\0.jpg", "p0/0.jpg"), ("none.jpg", "none.jpg"), ("C:\\", "C:\\"), ("\\", "\\"), ("a\\\0b", "a\\\0b")])
+def test_names_that_windows_wrote(tmp_path, name, path):
+    placed(tmp_path, "p0/0.jpg", "real\\one.jpg", "real/one.jpg")
+    assert listing.finder(tmp_path)(name) == path
+
+
+def test_names_on_a_drive_never_mean_one_file(tmp_path):
+    placed(tmp_path, "p0/0.jpg", "0.jpg")
+    find = listing.finder(tmp_path)
+    assert [find(f"C:\\Faces\\{name}") for name in ("p0\\0.jpg", "p1\\0.jpg", "0.jpg")] == [
+        "p0/0.jpg", "C:\\Faces\\p1\\0.jpg", "0.jpg"]
+    assert find("c:\\faces\\p0\\0.jpg") == "p0/0.jpg"  # as Windows compares names
+
+
+def test_landmarks_that_windows_wrote(tmp_path):
+    placed(tmp_path, "p0/0.jpg", "p0/1.jpg")
+    (tmp_path / "points").write_text("".join("\t".join([name, *numbers(FACE, "pairs")]) + "\r\n" for name in (
+        "p0\\0.jpg", "D:\\all\\p0\\1.jpg", "p0\\2.jpg")))
+    assert list(listing.read_landmarks(tmp_path / "points", tmp_path)) == ["p0/0.jpg", "p0/1.jpg", "p0\\2.jpg"]

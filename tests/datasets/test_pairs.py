@@ -287,3 +287,62 @@ def test_unaligned_photographs_are_aligned(shared, tmp_path):
     assert issame.tolist() == [True, False]
     assert verification_file.decode(images).shape == (4, 112, 112, 3)
     assert images[0] == images[2]
+
+
+@pytest.mark.parametrize("layout", [None, "lfw"])
+def test_lfw_without_its_first_line(tmp_path, layout):
+    (tmp_path / "pairs.txt").write_text("\n".join(LFW[1:]) + "\n")
+    with pytest.raises(Failure, match="pairs.txt begins with a pair: its first line is missing.*`2 2` fits its pairs"):
+        pair_lists.read_pairs(tmp_path / "pairs.txt", layout)
+    (tmp_path / "pairs.txt").write_text("2 2\n" + "\n".join(LFW[1:]) + "\n")
+    assert pair_lists.read_pairs(tmp_path / "pairs.txt", layout).folds == 2
+
+
+@pytest.mark.parametrize(("lines", "example"), [
+    (LFW[3:], "such as `10 300`"), (["Ann 1 2", "Bob 1 2", "Ann 1 Bob 2"], "such as `10 300`"),
+    (["Ann 1 2", "Ann 1 Bob 2"], "`1 1` fits"), (["Ann 1 1", "Bob 0 1", "Ann 1 Bob 2", "Ann 1 Cy 1"], "`1 2` fits"),
+    (["Ann 1 2", "rubbish"], "such as `10 300`")])
+def test_lfw_without_its_first_line_and_more(tmp_path, lines, example):
+    (tmp_path / "pairs.txt").write_text("\r\n".join(lines))
+    with pytest.raises(Failure, match=f"its first line is missing.*{example}"):
+        pair_lists.read_pairs(tmp_path / "pairs.txt")
+
+
+def test_lists_that_only_look_like_lfws(tmp_path):
+    (tmp_path / "a").write_text("Ann 1 1\nBob 2 0\n")
+    assert first_choices(tmp_path / "a")[:2] == ([("Ann", "1"), ("Bob", "2")], [True, False])
+    (tmp_path / "a").write_text("1 2 1\n3 4 0\n")
+    assert first_choices(tmp_path / "a")[:2] == ([("1", "2"), ("3", "4")], [True, False])
+
+
+@pytest.mark.parametrize("before", ["", "D:\\faces\\"])
+@pytest.mark.parametrize("form", ["list", "calfw"])
+def test_lists_that_windows_wrote(tmp_path, before, form):
+    """Also where one image lies in the folder `images`, as CALFW's do, and one name really has a backslash."""
+    written = put(tmp_path / "images", ["a/1.jpg", "a/2.jpg", "b/1.jpg", "b\\2.jpg"])
+    names = [f"{before}a\\1.jpg", f"{before}a\\2.jpg", f"{before}b\\1.jpg", "b\\2.jpg"]
+    lines = [f"{names[0]},{names[1]},1", f"{names[2]},{names[3]},0"] if form == "list" else \
+        [f"{name} {flag}" for name, flag in zip(names, (1, 1, 0, 0))]
+    (tmp_path / "a.txt").write_bytes("\r\n".join(lines).encode("utf-16"))
+    pairs.build(pair_lists.read_pairs(tmp_path / "a.txt"), tmp_path / "images", tmp_path / "a.bin", workers=1)
+    assert pickle.loads((tmp_path / "a.bin").read_bytes()) == (
+        [written[name] for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b\\2.jpg")], [True, False])
+
+
+def test_a_pair_of_windows_that_is_not_there(tmp_path, capsys):
+    put(tmp_path / "images", ["a/1.jpg"])
+    (tmp_path / "a.csv").write_text("a\\1.jpg,a\\2.jpg,1\n")
+    with pytest.raises(Failure, match=r"a\\2.jpg cannot be read .*the name looks like one from Windows"):
+        pairs.build(pair_lists.read_pairs(tmp_path / "a.csv"), tmp_path / "images", tmp_path / "a.bin", workers=1)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JFIF", ".jpe", ".JPG"])
+def test_lfw_by_any_name_of_a_jpeg(tmp_path, suffix):
+    written = put(tmp_path / "images", [lfw_name("Ann", 1), lfw_name("Ann", 2)])
+    for name in written:
+        (tmp_path / "images" / name).rename((tmp_path / "images" / name).with_suffix(suffix))
+    (tmp_path / "a").write_text("1\nAnn 1 2\nAnn 2 Ann 1\n")
+    pairs.build(pair_lists.read_pairs(tmp_path / "a"), tmp_path / "images", tmp_path / "a.bin", workers=1)
+    assert pickle.loads((tmp_path / "a.bin").read_bytes())[0][:2] == list(written.values())
+    (tmp_path / "list").write_text(f"a{suffix},b{suffix},same\nc{suffix},d{suffix},different\n")
+    assert len(pair_lists.read_pairs(tmp_path / "list").pairs) == 2

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import records, verification_file
+from datasets import embeddings, records, verification_file
 from eval import calibration, verification
 from runtime import Failure, mx
 from tools import compare, embed, gallery
@@ -177,7 +177,9 @@ def test_embedding_a_record_a_folder_and_pairs(world, run):
     folder, model, weight = world
     records.write(folder / "rec", [(person, encoded(person, number), "x") for person in range(3)
                                    for number in range(2)])
+    (folder / "rec" / "identities.txt").write_text("0\t2\tAnn\n2\t2\t\"C\\ty\"\n")
     run(embed, "--model", model, "--data", folder / "rec", "--output", folder / "rec.npz")
+    assert embeddings.Embeddings(folder / "rec.npz").identity_names == {0: "Ann", 2: "C\ty"}
     with np.load(folder / "rec.npz", allow_pickle=False) as made:
         assert made["labels"].tolist() == [0, 0, 1, 1, 2, 2] and "names" not in made
         np.testing.assert_allclose(made["embeddings"], [expected(face(person, number), weight)
@@ -186,6 +188,7 @@ def test_embedding_a_record_a_folder_and_pairs(world, run):
     with np.load(folder / "f.npz", allow_pickle=False) as made:
         assert made["labels"].tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 and made["names"][4] == "p 1/1.png"
         np.testing.assert_allclose(made["embeddings"][4], expected(face(1, 1), weight, flip=False), atol=1e-4)
+    assert embeddings.Embeddings(folder / "f.npz").identity_names == {person: f"p {person}" for person in range(4)}
     assert "12 embeddings of 6 identities" in run(embed, "--model", model, "--data", folder / "pairs.bin", "--output",
                                                   folder / "p.npz")
     images, _ = verification_file.read(folder / "pairs.bin")
