@@ -79,6 +79,13 @@ def test_files_that_are_none(tmp_path, content):
         calibration.read(tmp_path / "thr.json")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_an_editor_saved(written, encoding):
+    path, made = written
+    path.write_bytes(json.dumps(made).encode(encoding))
+    assert calibration.read(path) == made
+
+
 def test_a_fingerprint_follows_from_values_and_names():
     one = {"a": mx.nd.array([1, 2]), "b": mx.nd.array([3])}
     same = {"b": mx.nd.array([3]), "a": mx.nd.array([1, 2])}
