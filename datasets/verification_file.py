@@ -10,6 +10,7 @@ import math
 import pickle
 import pickletools
 import re
+import struct
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from datasets.files import whole_file
 from datasets.images import Unusable, decode_as_mxnet, header
 from runtime import Failure
 
+MAKES_MORE = "it makes more bytes of its objects than it holds"
 AGAIN = "get the file again or make it anew with `python datasets/pairs.py`"
 
 
@@ -24,11 +26,12 @@ class _NotSuch(Exception):
     """What is wrong with the pickle."""
 
 
-def _stand_ins():
+def _stand_ins(room):
     """Return what a verification file may call, by name.
 
     Made anew for each file, so that one that sets attributes of these changes nothing outside itself.
-    No NumPy code sees the file's dtypes and shapes before they have been checked.
+    No NumPy code sees the file's dtypes and shapes before they have been checked. The calls make at
+    most `room` bytes: a text that is stored once can be encoded a million times.
     """
 
     class Dtype:
@@ -69,7 +72,13 @@ def _stand_ins():
         return array_of(content, dtype, ())[0]
 
     def to_bytes(text=b"", encoding="latin1"):
-        if isinstance(text, (bytes, bytearray)):
+        nonlocal room
+        if isinstance(text, bytes):
+            return text
+        room -= len(text) if isinstance(text, (str, bytearray)) else 0
+        if room < 0:
+            raise _NotSuch(MAKES_MORE)
+        if isinstance(text, bytearray):
             return bytes(text)
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1", b"latin1", b"latin-1"):
             raise _NotSuch("it encodes text")
@@ -89,7 +98,7 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, content):
         super().__init__(io.BytesIO(content), encoding="bytes")
-        self._named, self.Array = _stand_ins()
+        self._named, self.Array = _stand_ins(len(content))
 
     def find_class(self, module, name):
         if (module, name) not in self._named:
@@ -151,13 +160,26 @@ def read(path):
         raise Failure(f"{path} is cut short or not a verification file: {AGAIN}") from None
     if not isinstance(value, (tuple, list)) or len(value) != 2 or not isinstance(value[0], (tuple, list)):
         raise Failure(f"{path} is not a verification file, which holds images and booleans: {AGAIN}")
-    images = [_image(entry, array, path, number) for number, entry in enumerate(value[0])]
+    images = _images(value[0], array, path, len(content))
     issame = _booleans(value[1], array, path)
     if not len(issame):
         raise Failure(f"{path} has no pairs: {AGAIN}")
     if len(images) != 2 * len(issame):
         raise Failure(f"{path} has {len(images)} images, where {len(issame)} pairs need {2 * len(issame)}: {AGAIN}")
     return images, issame
+
+
+def _images(entries, array, path, room):
+    """Return the bytes of entries. Where an object comes again, its bytes do too; `room` bounds those that are made."""
+    known, images = {}, []
+    for number, entry in enumerate(entries):
+        if id(entry) not in known:
+            known[id(entry)] = image = _image(entry, array, path, number)
+            room -= len(image) if image is not entry else 0
+            if room < 0:
+                raise Failure(f"{path} is not a verification file: {MAKES_MORE}; {AGAIN}")
+        images.append(known[id(entry)])
+    return images
 
 
 def _image(entry, array, path, number):
@@ -188,7 +210,7 @@ def write(path, images, issame):
     ----------
     path : str or os.PathLike
     images : sequence of bytes, length 2N
-        Encoded images; one that occurs more than once is stored once.
+        Encoded images. Images that are equal are stored once, whether they are one object or several.
     issame : sequence of bool, length N
 
     Raises
@@ -198,10 +220,35 @@ def write(path, images, issame):
     """
     if len(images) != 2 * len(issame) or not len(issame):
         raise Failure(f"{path}: {len(images)} images do not make {len(issame)} pairs")
-    known = {}
-    images = [known.setdefault(bytes(image), bytes(image)) for image in images]
     with whole_file(path) as file:
-        pickle.dump((images, [bool(same) for same in issame]), file, protocol=2)
+        file.write(pickle.PROTO + b"\x02" + pickle.EMPTY_LIST + pickle.MARK)
+        places = {}
+        for image in map(bytes, images):
+            known = len(places)
+            place = places.setdefault(image, known)
+            file.write(_stored(image, place) if place == known else _memo(pickle.BINGET, pickle.LONG_BINGET, place))
+        file.write(pickle.APPENDS + pickle.EMPTY_LIST + pickle.MARK)
+        file.write(b"".join(pickle.NEWTRUE if same else pickle.NEWFALSE for same in issame))
+        file.write(pickle.APPENDS + pickle.TUPLE2 + pickle.STOP)
+
+
+def _stored(image, place):
+    """Return the operations that make an image and keep it under a number, for Python 2 and 3 alike.
+
+    Protocol 2 has no bytes: Python 3 writes them as a text to be encoded. `pickle` writes that text as UTF-8, where
+    every byte from 128 takes two, and a JPEG grows by half. Text of protocol 0 takes one, but for two bytes of 256.
+    """
+    text = image.decode("latin-1").encode("utf-8")
+    lines = image.replace(b"\\", b"\\u005c").replace(b"\n", b"\\u000a")
+    text = pickle.UNICODE + lines + b"\n" if len(lines) <= len(text) else \
+        pickle.BINUNICODE + struct.pack("<I", len(text)) + text
+    return pickle.GLOBAL + b"_codecs\nencode\n" + text + pickle.BINUNICODE + struct.pack("<I", 6) + b"latin1" + \
+        pickle.TUPLE2 + pickle.REDUCE + _memo(pickle.BINPUT, pickle.LONG_BINPUT, place)
+
+
+def _memo(short, long, number):
+    """Return the operation that keeps or fetches the object of a number."""
+    return short + bytes([number]) if number < 256 else long + struct.pack("<I", number)
 
 
 def decode(images, size=112, name="the file", first=0):

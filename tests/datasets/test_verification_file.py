@@ -134,6 +134,90 @@ def test_round_trip(tmp_path, pairs):
     assert path.read_bytes() == first
 
 
+def made_by(content):
+    """Return every text and string of a pickle's operations as bytes, by Python's own reader of operations."""
+    return [argument.encode("latin-1") if isinstance(argument, str) else argument
+            for _, argument, _ in pickletools.genops(content) if isinstance(argument, (str, bytes))]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=4, unique=True), st.data())
+def test_an_image_is_stored_once(tmp_path, distinct, data):
+    """However often it comes, and whether it is one object or several that are equal."""
+    count = data.draw(st.integers(1, 20))
+    places = data.draw(st.lists(st.integers(0, len(distinct) - 1), min_size=2 * count, max_size=2 * count))
+    images = [bytes(bytearray(distinct[place])) for place in places]
+    verification_file.write(tmp_path / "a.bin", images, [True] * count)
+    content = (tmp_path / "a.bin").read_bytes()
+    stored = made_by(content)
+    for place in set(places):
+        assert stored.count(distinct[place]) == 1 or distinct[place] == b"latin1"
+    assert {opcode.proto <= 2 for opcode, _, _ in pickletools.genops(content)} == {True}
+    for options in ({}, {"encoding": "bytes"}, {"encoding": "latin1"}):
+        assert pickle.loads(content, **options) == (images, [True] * count)
+    assert verification_file.read(tmp_path / "a.bin")[0] == images
+
+
+@pytest.mark.parametrize("image", [b"\n", b"\\", b"\\u0041", b"\\\\u0041\\", b"a\r\n\0\x1a'\"",
+                                   bytes(range(256)), b"\n" * 300])
+def test_bytes_that_mean_something_to_pickle(tmp_path, image):
+    verification_file.write(tmp_path / "a.bin", [image, b"x" + image], [True])
+    assert pickle.loads((tmp_path / "a.bin").read_bytes(), encoding="bytes") == ([image, b"x" + image], [True])
+    assert verification_file.read(tmp_path / "a.bin")[0] == [image, b"x" + image]
+
+
+def test_more_images_than_short_numbers_reach(tmp_path):
+    images = [struct.pack(">I", number) for number in range(70_000)] * 2
+    verification_file.write(tmp_path / "a.bin", images, [True, False] * 35_000)
+    assert verification_file.read(tmp_path / "a.bin")[0] == images
+    assert pickle.loads((tmp_path / "a.bin").read_bytes())[0] == images
+
+
+def test_a_file_is_hardly_larger_than_its_images(tmp_path):
+    """Of LFW, 6,000 pairs have 7,701 images; here it is a tenth of that."""
+    rng = np.random.RandomState(0)
+    distinct = [rng.bytes(5200) for _ in range(770)]
+    images = [distinct[place] for place in [*range(770), *rng.randint(0, 770, 430)]]
+    verification_file.write(tmp_path / "a.bin", images, [True, False] * 300)
+    assert (tmp_path / "a.bin").stat().st_size < 1.06 * 770 * 5200
+    assert (tmp_path / "a.bin").stat().st_size < 0.7 * sum(map(len, images))
+
+
+def peak_of(read, content):
+    import tracemalloc
+    tracemalloc.start()
+    try:
+        result = read(content)
+        return result, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+ARRAY = b"cnumpy._core.numeric\n_frombuffer\n(%scnumpy\ndtype\n(U\x02u1I0\nI1\ntRI100000\n\x85U\x01CtR"
+
+
+@pytest.mark.parametrize("entry", [
+    b"B\xa0\x86\x01\0" + b"x" * 100_000, b"\x96\xa0\x86\x01\0\0\0\0\0" + b"x" * 100_000,
+    b"c_codecs\nencode\nV" + b"x" * 100_000 + b"\nU\x06latin1\x86R",
+    ARRAY % (b"B\xa0\x86\x01\0" + b"x" * 100_000)], ids=["bytes", "bytearray", "text", "array"])
+def test_an_object_that_comes_a_thousand_times_takes_its_memory_once(read, entry):
+    content = b"\x80\x02](" + entry + b"q\0" + b"h\0" * 1999 + b"e](" + b"\x88" * 1000 + b"e\x86."
+    (images, _), peak = peak_of(read, content)
+    assert images == [b"x" * 100_000] * 2000
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize(("start", "again"), [
+    (b"c_codecs\nencode\nq\0V" + b"x" * 100_000 + b"\nU\x06latin1\x86q\1R", b"h\0h\1R"),
+    (b"cbuiltins\nbytes\nq\0\x96\xa0\x86\x01\0\0\0\0\0" + b"x" * 100_000 + b"\x85q\1R", b"h\0h\1R"),
+    (ARRAY % (b"B\xa0\x86\x01\0" + b"x" * 100_000 + b"q\0"), ARRAY % b"h\0")], ids=["text", "bytearray", "array"])
+def test_a_file_that_makes_much_of_little(read, start, again):
+    """The bytes that a file's calls make are no more than it holds."""
+    content = b"\x80\x02](" + start + again * 1999 + b"e](" + b"\x88" * 1000 + b"e\x86."
+    _, peak = peak_of(lambda content: fails(read, content, "makes more bytes"), content)
+    assert peak < 5_000_000
+
+
 class Calls:
     """A pickle of this calls a function when it is read."""
 
