@@ -7,8 +7,10 @@
     python datasets/pairs.py --pairs calfw/pairs_CALFW.txt --root calfw --output calfw.bin --align
 
 Lists are LFW's pairs.txt; lines `first,second,1|0` (or Yes/No, True/False, same/different), with or without a heading;
-CFP's Protocol/Split/FP; AgeDB's protocol; CALFW's and CPLFW's two lines a pair. Order and folds are kept. Without
---align, images have to be faces aligned to 112x112 already, and are taken byte for byte where they are JPEG or PNG.
+CFP's Protocol/Split/FP; AgeDB's protocol; CALFW's and CPLFW's two lines a pair. Published folds are kept. The pairs of
+your own list are dealt over ten folds, so that each fold has its share of both kinds; --keep-order keeps their order.
+Without --align, images have to be faces aligned to 112x112 already, and are taken byte for byte where they are JPEG or
+PNG.
 Where an image cannot be used nothing is written, or with --skip-failed, what keeps all folds equal.
 """
 import os, sys  # noqa: E401, I001
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from datasets import detector, verification_file
 from datasets.files import alone
 from datasets.findings import shown
+from datasets.folds import FOLDS, are_even, deal, fold_counts, usable_folds
 from datasets.listing import Entry, finder
 from datasets.pair_lists import LAYOUTS, read_pairs
 from datasets.shards import Settings, make_faces
@@ -30,7 +33,6 @@ from datasets.verification_check import fold_faults
 from runtime import Failure, cores, run_command
 
 SHOWN = 20  # images that cannot be used, one a line
-FOLDS = 10  # of a list that does not say it: what eval/verification.py takes by default
 
 
 def locate(choices, root, find=None):
@@ -100,7 +102,7 @@ def kept_pairs(usable, issame, folds=None):
         The numbers of the pairs that are kept, ascending.
     """
     usable, issame = np.asarray(usable, bool), np.asarray(issame, bool)
-    if folds is None and len(issame) % FOLDS == 0 and not fold_faults(issame, FOLDS):
+    if folds is None and len(issame) % FOLDS == 0 and not np.ptp(fold_counts(issame, FOLDS), axis=1).any():
         folds = FOLDS
     if folds is None:
         return np.flatnonzero(usable)
@@ -112,7 +114,26 @@ def kept_pairs(usable, issame, folds=None):
     return np.sort(np.concatenate(kept))
 
 
-def build(pairs, root, output, align=False, skip_failed=False, workers=None):
+def needs_dealing(issame, folds, layout):
+    """Whether the pairs of a list have to be dealt over ten folds.
+
+    A list of one's own needs it unless its tenths have equal shares already, as LFW's pairs in another form have. A
+    published list needs it only if it names no folds and a tenth of it lacks a kind.
+
+    Parameters
+    ----------
+    issame : array of bool, shape (N,)
+    folds : int or None
+    layout : str
+        As a `datasets.pair_lists.PairList` has them.
+    """
+    issame = np.asarray(issame, bool)
+    if folds is not None or len(issame) < FOLDS or issame.all() or not issame.any():
+        return False
+    return not are_even(issame, FOLDS) if layout == "list" else not fold_counts(issame, FOLDS).all()
+
+
+def build(pairs, root, output, align=False, skip_failed=False, workers=None, keep_order=False):
     """Write a verification file.
 
     Parameters
@@ -122,11 +143,13 @@ def build(pairs, root, output, align=False, skip_failed=False, workers=None):
     align, skip_failed : bool
     workers : int or None
         Processes; None for one a core.
+    keep_order : bool
+        Whether pairs are written in the list's order although its tenths differ.
 
     Returns
     -------
     issame : ndarray of bool
-        Of the pairs that were written.
+        Of the pairs that were written, in their order.
     faces : int
         How many images they are.
 
@@ -166,11 +189,45 @@ def build(pairs, root, output, align=False, skip_failed=False, workers=None):
         if failures:
             print(f"{np.sum(~usable)} pairs cannot be used, and {np.sum(usable) - len(kept)} more are left out to keep "
                   "the folds equal")
+        if not keep_order and needs_dealing(pairs.issame[kept], pairs.folds, pairs.layout):
+            kept = kept[deal(pairs.issame[kept], FOLDS)]
+            genuine, impostors = fold_counts(pairs.issame[kept], FOLDS)
+            print(f"the pairs are dealt over {FOLDS} folds, each with {_span(genuine)} genuine and {_span(impostors)} "
+                  "impostor pairs; --keep-order keeps the list's order")
         issame = pairs.issame[kept]
         written = [name for pair in kept for name in named[pair]]
         verification_file.write(output, [faces[name] for name in written], issame)
     shutil.rmtree(_work(output))
     return issame, len(set(written))
+
+
+def _span(counts):
+    """Return counts as text: `15`, or `15 to 16` where they differ."""
+    return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+
+
+def fold_notes(issame, folds, dealing):
+    """Return what is wrong with the folds of the pairs that were written, and what to do, as a list of texts.
+
+    Parameters
+    ----------
+    issame : array of bool, shape (N,)
+    folds : int
+    dealing : bool
+        Whether the pairs would have been dealt without --keep-order.
+    """
+    fewer = f"verify with --nfolds {usable_folds(issame, folds - 1) or 1}"
+    if len(issame) < folds:
+        return [f"{len(issame)} pairs are too few for {folds} folds: {fewer}"]
+    faults, counts = fold_faults(issame, folds), fold_counts(issame, folds)
+    if not counts.any(axis=1).all():
+        return [f"{fault}: add pairs of that kind" for fault in faults]
+    if dealing:
+        return [f"{fault}: leave out --keep-order" for fault in faults]
+    if not counts.all():
+        few = counts.sum(axis=1).min() < folds
+        return [f"{fault}: {'add pairs of that kind, or ' if few else ''}{fewer}" for fault in faults]
+    return [] if are_even(issame, folds) else faults
 
 
 def parser():
@@ -183,6 +240,8 @@ def parser():
     flags.add_argument("--layout", choices=LAYOUTS, help="the list's form (default: found out from the list)")
     flags.add_argument("--skip-failed", action="store_true", help="leave out pairs whose images cannot be used, and of "
                        "each fold so many others that all stay equal")
+    flags.add_argument("--keep-order", action="store_true", help="write the pairs of your own list in its order "
+                       "(default: deal them over ten folds)")
     flags.add_argument("--num-workers", type=int, metavar="N", help="processes (default: one a core)")
     return flags
 
@@ -194,15 +253,15 @@ def main():
     if args.num_workers is not None and args.num_workers < 1:
         usage.error("--num-workers is at least 1")
     pairs = read_pairs(args.pairs, args.layout)
-    issame, faces = build(pairs, args.root, args.output, args.align, args.skip_failed, args.num_workers)
+    issame, faces = build(pairs, args.root, args.output, args.align, args.skip_failed, args.num_workers,
+                          args.keep_order)
     folds = pairs.folds or FOLDS
     print(shown(f"{args.output}: {len(issame)} pairs, {np.sum(issame)} genuine and {np.sum(~issame)} impostor, of "
                 f"{faces} images"))
     if folds != FOLDS:
         print(f"its folds are {folds}: verify with --nfolds {folds}")
-    for fault in fold_faults(issame, folds) if len(issame) >= folds else [f"{len(issame)} pairs are too few for "
-                                                                           f"{folds} folds: verify with --nfolds"]:
-        print(f"note: {fault}")
+    for note in fold_notes(issame, folds, needs_dealing(issame, pairs.folds, pairs.layout)):
+        print(f"note: {note}")
 
 
 if __name__ == "__main__":

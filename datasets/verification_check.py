@@ -2,9 +2,11 @@
 import numpy as np
 
 from datasets import verification_file
+from datasets.folds import are_even, fold_counts, usable_folds
 from datasets.inspect_images import CONSTANT, inspect
 
 ANEW = "make the file anew with `python datasets/pairs.py`"
+MOST_NAMED = 12  # folds in one message
 
 
 def fold_faults(issame, folds=10):
@@ -19,13 +21,13 @@ def fold_faults(issame, folds=10):
     if issame.all() or not issame.any():
         kind = "impostor" if issame.all() else "genuine"
         return [f"there are no {kind} pairs, so accuracy means nothing and there is no TAR at a FAR"]
-    parts = np.array_split(issame, folds)
-    genuine = np.array([part.sum() for part in parts])
-    impostors = np.array([len(part) for part in parts]) - genuine
+    genuine, impostors = fold_counts(issame, folds)
     faults = []
     for kind, counts in (("genuine", genuine), ("impostor", impostors)):
         lacking = [str(fold + 1) for fold in np.flatnonzero(counts == 0)]
-        if lacking:
+        if len(lacking) > MOST_NAMED:
+            faults.append(f"{len(lacking)} of {folds} folds without {kind} pairs")
+        elif lacking:
             faults.append(f"fold{'s' * (len(lacking) > 1)} {', '.join(lacking)} of {folds} without {kind} pairs")
     if not faults and (np.ptp(genuine) or np.ptp(impostors)):
         faults.append(f"its {folds} folds are not alike: {genuine.min()} to {genuine.max()} genuine and "
@@ -75,15 +77,29 @@ def check_verification_file(path, findings, workers=None, size=112, folds=10):
         findings.warning("blank images", f"{path}: image {places[row]} has nearly one colour (standard deviation "
                          f"{found.spreads[row]:.1f} of 255): look at its original")
     _check_pairs(path, findings, encoded, issame, first, found)
-    if len(issame) < folds:
-        findings.warning("folds", f"{path}: {len(issame)} pairs do not make {folds} folds: more pairs, or "
-                         "`python eval/verification.py --nfolds` with fewer folds")
-    else:
-        for fault in fold_faults(issame, folds):
-            findings.warning("folds", f"{path}: {fault}: keep the folds of the published pairs, or put as many pairs "
-                             f"of each kind into each {folds}th part")
+    _check_folds(path, findings, issame, folds)
     return (f"{path}: {len(issame)} pairs, {np.sum(issame)} genuine and {np.sum(~issame)} impostor, "
             f"of {len(first)} images")
+
+
+def _check_folds(path, findings, issame, folds):
+    """Find folds that are too few, or lack a kind of pair, or differ by more than their sizes make necessary."""
+    fewer = f"verify with `python eval/verification.py --nfolds {usable_folds(issame, folds - 1) or 1}`"
+    if len(issame) < folds:
+        findings.warning("folds", f"{path}: {len(issame)} pairs do not make {folds} folds: take more pairs, or {fewer}")
+        return
+    counts = fold_counts(issame, folds)
+    if not counts.any(axis=1).all():
+        advice = "add pairs of that kind"
+    elif counts.sum(axis=1).min() < folds:
+        advice = f"add pairs of that kind, or {fewer}"
+    elif counts.all() and are_even(issame, folds):
+        return
+    else:
+        advice = ("keep the folds of the published pairs, or make the file anew with `python datasets/pairs.py`, which "
+                  "deals the pairs of your own list over the folds")
+    for fault in fold_faults(issame, folds):
+        findings.warning("folds", f"{path}: {fault}: {advice}")
 
 
 def _check_pairs(path, findings, encoded, issame, first, found):

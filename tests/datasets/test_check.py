@@ -274,6 +274,21 @@ def test_folds():
     assert "not alike" in fold_faults([True, False] * 30 + [True, True, False])[0]
 
 
+@pytest.mark.parametrize(("issame", "said"), [
+    ([True] * 20 + [False] * 20, "folds 6, 7, 8, 9, 10 of 10 without genuine pairs: keep the folds of the published "
+     "pairs, or make the file anew with `python datasets/pairs.py`"),
+    ([True, False, False] * 3 + [True, False] * 7, None),  # ten folds of 3, 3, 3, 2, … pairs
+    ([False, False, True, False] * 5, "without genuine pairs: add pairs of that kind, or verify with `python "
+     "eval/verification.py --nfolds 5`"),
+    ([True, False, False, True, False, True, False], "7 pairs do not make 10 folds: take more pairs, or verify with "
+     "`python eval/verification.py --nfolds 3`")])
+def test_advice_on_folds(tmp_path, capsys, issame, said):
+    """What cannot be helped is no finding; the rest names the command or the flag."""
+    images = [picture(number) for number in range(2 * len(issame))]
+    lines, _ = found(bin_file(tmp_path / "a.bin", images, issame), capsys)
+    assert lines == [] if said is None else said in lines[0]
+
+
 def test_same_pixels_otherwise_encoded(tmp_path, capsys):
     pixels = verification_file.decode([picture(5)])[0][:, :, ::-1]
     items = pictures()

@@ -260,6 +260,103 @@ def test_images_that_cannot_be_used(tmp_path, command):
     assert issame.tolist() == ([True] * 2 + [False] * 5) * 2
 
 
+@pytest.fixture
+def own(tmp_path, command):
+    """Write a list of pairs of three people's images; return what pairs.py prints and the images and labels."""
+    names = [f"{person}{number}.jpg" for person in "abc" for number in range(5)]
+    written = put(tmp_path / "images", names)
+
+    def make(ends, issame, *flags):
+        (tmp_path / "own.csv").write_text("".join(f"{names[first]},{names[second]},{int(same)}\n"
+                                                  for (first, second), same in zip(ends, issame)))
+        done = command("datasets/pairs.py", "--pairs", tmp_path / "own.csv", "--root", tmp_path / "images",
+                       "--output", tmp_path / "own.bin", "--num-workers", 2, *flags)
+        assert (done.returncode, done.stderr) == (0, "")
+        images, labels = verification_file.read(tmp_path / "own.bin")
+        known = {image: names.index(name) for name, image in written.items()}
+        return done.stdout.splitlines(), [(known[first], known[second])
+                                          for first, second in zip(images[::2], images[1::2])], labels.tolist()
+    return make
+
+
+ENDS = [(first, second) for first in range(15) for second in range(first)]
+GENUINE_FIRST = sorted(ENDS, key=lambda pair: pair[0] // 5 != pair[1] // 5)  # 30 genuine pairs and 75 impostor pairs
+
+
+def test_own_pairs_are_dealt(own):
+    """Each fold has its share of both kinds, every pair is there once with its label, and a line says so."""
+    issame = [first // 5 == second // 5 for first, second in GENUINE_FIRST]
+    lines, ends, labels = own(GENUINE_FIRST, issame)
+    assert sorted(ends) == ENDS
+    assert labels == [first // 5 == second // 5 for first, second in ends]
+    parts = np.array_split(labels, 10)
+    assert [(part.sum(), len(part) - part.sum()) for part in parts] == [(3, 8)] * 5 + [(3, 7)] * 5
+    assert lines[0] == ("the pairs are dealt over 10 folds, each with 3 genuine and 7 to 8 impostor pairs; "
+                        "--keep-order keeps the list's order")
+    assert len(lines) == 2
+    assert "105 pairs, 30 genuine and 75 impostor, of 15 images" in lines[1]
+    assert own(GENUINE_FIRST, issame, "--num-workers", 1)[1] == ends
+
+
+def test_own_pairs_in_their_order(own):
+    issame = [True] * 30 + [False] * 75
+    lines, ends, labels = own(GENUINE_FIRST, issame, "--keep-order")
+    assert (ends, labels) == (GENUINE_FIRST, issame)
+    assert "dealt" not in "".join(lines)
+    assert lines[1:] == ["note: folds 4, 5, 6, 7, 8, 9, 10 of 10 without genuine pairs: leave out --keep-order",
+                         "note: folds 1, 2 of 10 without impostor pairs: leave out --keep-order"]
+
+
+@pytest.mark.parametrize("issame", [
+    ([True] * 3 + [False] * 3) * 10,  # as LFW's pairs lie, each fold's genuine ones first
+    [True, False] * 30, [True, False, False] * 20, [True] * 60, [False] * 60, [True] * 5 + [False] * 4])
+def test_pairs_that_stay_where_they_are(own, issame):
+    """Folds that are alike already, pairs of one kind, fewer pairs than folds."""
+    lines, ends, labels = own(ENDS[:len(issame)], issame)
+    assert (ends, labels) == (ENDS[:len(issame)], issame)
+    assert "dealt" not in "".join(lines)
+
+
+@pytest.mark.parametrize(("genuine", "impostors", "said"), [
+    (5, 55, "note: folds 2, 4, 6, 8, 10 of 10 without genuine pairs: add pairs of that kind, or verify with "
+            "--nfolds 5"),
+    (57, 3, "note: folds 1, 3, 4, 6, 7, 9, 10 of 10 without impostor pairs: add pairs of that kind, or verify with "
+            "--nfolds 3"),
+    (60, 0, "note: there are no impostor pairs, so accuracy means nothing and there is no TAR at a FAR: add pairs of "
+            "that kind"),
+    (5, 4, "note: 9 pairs are too few for 10 folds: verify with --nfolds 1")])
+def test_own_pairs_that_are_too_few(own, genuine, impostors, said):
+    lines, _, labels = own(ENDS[:genuine + impostors], [True] * genuine + [False] * impostors)
+    assert lines[-1] == said
+    folds = int(said.split()[-1]) if "--nfolds" in said else 1
+    assert folds == 1 or all(0 < sum(part) < len(part) for part in np.array_split(labels, folds))
+
+
+def test_own_pairs_without_those_that_cannot_be_used(own, tmp_path):
+    """What is left is dealt."""
+    issame = [first // 5 == second // 5 for first, second in GENUINE_FIRST]
+    (tmp_path / "images" / "a0.jpg").write_bytes(b"no image")
+    lines, ends, labels = own(GENUINE_FIRST, issame, "--skip-failed")
+    assert sorted(ends) == [pair for pair in ENDS if 0 not in pair]
+    assert labels == [first // 5 == second // 5 for first, second in ends]
+    assert {int(part.sum()) for part in np.array_split(labels, 10)} == {2, 3}
+    assert "14 pairs cannot be used, and 0 more are left out to keep the folds equal" in lines
+
+
+@given(st.sampled_from(["lfw", "cfp", "agedb", "calfw", "cplfw"]), st.integers(1, 10), st.integers(1, 40))
+def test_published_folds_are_never_dealt(layout, folds, each):
+    assert not pairs.needs_dealing([True] * each * folds + [False] * each * folds, folds, layout)
+
+
+def test_published_lists_without_folds(tmp_path):
+    """Two lines a pair, flags 1 and 0: dealt only where a tenth of the published order lacks a kind."""
+    assert pairs.needs_dealing([True] * 30 + [False] * 30, None, "calfw")
+    mixed = [True, True, False, False, False, True, False] * 10
+    assert not pairs.needs_dealing(mixed, None, "calfw")
+    assert not pairs.needs_dealing(sorted(mixed[:9]), None, "calfw")
+    assert pairs.needs_dealing([True] * 10 + [False, True] * 30, None, "list")
+
+
 @pytest.mark.parametrize(("change", "words"), [
     ({"--output": "none/a.bin"}, "cannot be written"), ({"--output": "."}, "cannot be written"),
     ({"--root": "none"}, "is not a folder"), ({"--pairs": "none"}, "is missing")])
