@@ -88,7 +88,7 @@ def calibrate(dist, issame, far, sets, flip, checkpoint):
     issame = np.asarray(issame, dtype=bool)
     if issame.all():
         raise Failure(f"{', '.join(one['path'] for one in sets)}: no impostor pairs, so there is no false accept rate "
-                      "to calibrate at; take another verification file")
+                      "to calibrate at; name another verification file with --target")
     threshold, reached = threshold_at(dist, issame, far)
     genuine = np.asarray(dist)[issame]
     return {"squared_distance": threshold, "cosine": 1 - threshold / 2,

@@ -60,8 +60,8 @@ def verify(embedder, images, issame, nfolds=10, flip=True, name="the set", progr
         ``xnorm``, the mean norm of the embeddings that the network gave, over both flips; ``accuracy`` and ``std``,
         mean and deviation over the folds; ``accuracies`` and ``thresholds`` (squared distances), one for each fold;
         ``tar``, ``tar_std`` and ``far`` at a FAR of 1e-3 on the other folds, NaN with the reason in ``no_tar`` and
-        ``no_far`` where they cannot be computed; ``auc``; ``distances`` (N,) and the normalised ``embeddings``
-        (2N, D) behind them; ``flip``.
+        ``no_far`` where they cannot be computed; ``auc``, NaN with the reason in ``no_auc``; ``distances`` (N,)
+        and the normalised ``embeddings`` (2N, D) behind them; ``flip``.
 
     Raises
     ------
@@ -70,7 +70,8 @@ def verify(embedder, images, issame, nfolds=10, flip=True, name="the set", progr
     """
     issame = np.asarray(issame, dtype=bool)
     if len(issame) < nfolds:
-        raise Failure(f"{name}: {len(issame)} pairs do not make {nfolds} folds; lower the number of folds")
+        raise Failure(f"{name}: {len(issame)} pairs do not make {nfolds} folds: take a file of at least {nfolds} "
+                      "pairs, or leave the set out of --target")
     embeddings, xnorm = _embed(embedder, images, flip, name, progress)
     if len(embeddings) != 2 * len(issame):
         raise Failure(f"{name}: {len(embeddings)} images, where {len(issame)} pairs need {2 * len(issame)}")
@@ -83,7 +84,8 @@ def verify(embedder, images, issame, nfolds=10, flip=True, name="the set", progr
     no_tar, no_far = unknown_rates(issame, nfolds)
     return EasyDict(xnorm=xnorm, accuracy=float(accuracies.mean()), std=float(accuracies.std()),
                     accuracies=accuracies, thresholds=thresholds, tar=tar, tar_std=tar_std, far=far, no_tar=no_tar,
-                    no_far=no_far, auc=auc(dist, issame), distances=dist, embeddings=normalize(embeddings), flip=flip)
+                    no_far=no_far, auc=auc(dist, issame), no_auc=_no_auc(issame), distances=dist,
+                    embeddings=normalize(embeddings), flip=flip)
 
 
 def format_lines(name, step, result):
@@ -112,6 +114,20 @@ def format_lines(name, step, result):
     else:
         lines += [f"{head}Accuracy: 0.00000+-0.00000"] * (step is None) + [f"{head}Accuracy-Flip: {accuracy}"]
     return lines + [f"{head}TAR@FAR=1e-3: {_tar(result)}"] * (step is None)
+
+
+def format_auc(name, result):
+    """Return the line on the area under the ROC curve, which the original does not have.
+
+    It reads ``[lfw]AUC: 0.99930``, or says why there is no AUC.
+    """
+    return f"[{name}]AUC: " + (f"cannot be computed: {result.no_auc}" if result.no_auc else f"{result.auc:1.5f}")
+
+
+def _no_auc(issame):
+    """Return why a set has no AUC as text; empty if it has one."""
+    return next((f"the set has no {kind} pairs" for kind, pairs in (("genuine", issame), ("impostor", ~issame))
+                 if not pairs.any()), "")
 
 
 def _tar(result):

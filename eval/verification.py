@@ -1,4 +1,4 @@
-"""Pair verification of a checkpoint: k-fold accuracy, TAR at FAR 1e-3 (Sec. 3.1, Tables 2 to 4).
+"""Pair verification of a checkpoint: k-fold accuracy, TAR at FAR 1e-3, AUC (Sec. 3.1, Tables 2 to 4).
 
     python eval/verification.py --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
     python eval/verification.py --model ../y1/model,0 --target datasets/orl/orl.bin
@@ -21,13 +21,15 @@ import numpy as np
 
 from datasets import catalog
 from datasets.files import whole_file
+from datasets.folds import fold_counts, usable_folds
+from datasets.verification_check import fold_faults
 from datasets.verification_file import read
 from eval import calibration
 from eval.batch_size import best_batch_size
 from eval.checkpoints import load, newest, parse
 from eval.contexts import parse_context
 from eval.embedding import Embedder
-from eval.protocol import format_lines, verify
+from eval.protocol import format_auc, format_lines, verify
 from eval.worst_pairs import draw_worst_pairs
 from runtime import Failure, run_command
 
@@ -161,6 +163,31 @@ def parse_arguments(arguments=None):
     return options
 
 
+def _check_folds(path, issame, nfolds):
+    """Refuse a set of fewer pairs than folds."""
+    if len(issame) < nfolds:
+        raise Failure(f"{path}: {len(issame)} pairs do not make {nfolds} folds: give --nfolds "
+                      f"{usable_folds(issame, len(issame)) or 1}, or a file of at least {nfolds} pairs")
+
+
+def _distrust(issame, nfolds):
+    """Return why the k-fold accuracy of a set is not to be trusted, and what to do, as text; None if it is.
+
+    A fold that lacks a kind of pair is judged by a threshold that comes from another mixture of pairs.
+    """
+    counts = fold_counts(issame, nfolds)
+    if counts.all():
+        return None
+    reason = f"the {nfolds}-fold accuracy is not to be trusted: {'; '.join(fold_faults(issame, nfolds))}."
+    if not counts.any(axis=1).all():
+        return f"{reason} Add pairs of that kind."
+    few = counts.sum(axis=1).min() < nfolds
+    build = "Add pairs of that kind" if few else \
+        "Build the file again with `python datasets/pairs.py`, which deals the pairs over the folds"
+    fewer = usable_folds(issame, nfolds - 1)
+    return f"{reason} {build}{f', or verify with --nfolds {fewer}' if fewer else ', or go by the AUC'}."
+
+
 def _write_mode(options, name, path, images, issame, result):
     """Write what --mode 1 or 2 asks for beside the measures."""
     os.makedirs(options.output, exist_ok=True)
@@ -212,7 +239,7 @@ def _load(options, epoch, embedder):
 
 
 def main():
-    """Verify checkpoints on verification files and print the original's lines."""
+    """Verify checkpoints on verification files and print the original's lines, then a line on AUC."""
     options = parse_arguments()
     if options.prefix is None:
         options.prefix, epoch = newest(options.models_root)
@@ -228,18 +255,22 @@ def main():
     embedder, loaded, summaries, pairs = None, None, [], []
     for name, path in targets:
         images, issame = read(path)
+        _check_folds(path, issame, options.nfolds)
+        distrust = _distrust(issame, options.nfolds)
         for epoch in options.epochs:
             if epoch != loaded:
                 embedder, loaded = _load(options, epoch, embedder), epoch
             result = verify(embedder, images, issame, options.nfolds, not options.no_flip, path, progress=True)
-            print("\n".join(format_lines(name, None, result)), flush=True)
+            print("\n".join([*format_lines(name, None, result), format_auc(name, result)]), flush=True)
             if options.mode:
                 _write_mode(options, name, path, images, issame, result)
             pairs.append((name, path, issame, result.distances))
-            summaries.append(_summary(name, path, options.prefix, epoch, result))
+            summaries.append({**_summary(name, path, options.prefix, epoch, result), "distrust": distrust})
         if len(options.epochs) > 1:
             best = max(one["accuracy"] for one in summaries if one["target"] == name)
             print(f"Max of [{name}] is {best:1.5f}", flush=True)
+        if distrust:
+            print(f"[{name}]note: {distrust}", file=sys.stderr, flush=True)
     if options.calibrate is not None:
         _calibrate(options, pairs)
     if options.json:

@@ -15,6 +15,7 @@ import pytest
 
 from datasets import centres, detector, embeddings, folder, pair_lists, pairs, records, selection, verification_file
 from datasets.shards import Settings
+from eval import verification
 from recognition import config as tables
 from recognition.data import train_iterator
 from recognition.dataset import check_dataset
@@ -164,6 +165,23 @@ def a_verification_file_that_was_not_aligned(tmp_path):
     small, large = (cv2.imencode(".png", np.full((side, side, 3), 99, np.uint8))[1].tobytes() for side in (112, 250))
     verification_file.write(tmp_path / "lfw.bin", [small, small, small, large], [True, False])
     verification_file.decode(verification_file.read(tmp_path / "lfw.bin")[0], name=tmp_path / "lfw.bin")
+
+
+@provokes("… pairs do not make … folds: give --nfolds …")
+def fewer_pairs_than_folds(model, tmp_path, run):
+    picture = cv2.imencode(".png", np.full((112, 112, 3), 99, np.uint8))[1].tobytes()
+    verification_file.write(tmp_path / "few.bin", [picture] * 18, [True, False, True] * 3)
+    run(verification, "--target", tmp_path / "few.bin", "--model", "{},{}".format(*model(0)))
+
+
+@provokes("… accuracy is not to be trusted: …")
+def pairs_of_a_kind_together(model, tmp_path, capsys, monkeypatch):
+    picture = cv2.imencode(".png", np.full((112, 112, 3), 99, np.uint8))[1].tobytes()
+    verification_file.write(tmp_path / "own.bin", [picture] * 40, [True] * 10 + [False] * 10)
+    monkeypatch.setattr("sys.argv", ["verification.py", "--target", str(tmp_path / "own.bin"),
+                                     "--model", "{},{}".format(*model(0))])
+    verification.main()
+    return capsys.readouterr().err.splitlines()[-1]
 
 
 @provokes("no threshold is known for …")

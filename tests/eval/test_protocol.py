@@ -9,7 +9,7 @@ import pytest
 from datasets.verification_file import read
 from eval.checkpoints import load
 from eval.embedding import Embedder
-from eval.protocol import format_lines, verify
+from eval.protocol import format_auc, format_lines, verify
 from runtime import Failure
 
 
@@ -134,12 +134,33 @@ def test_lines_say_what_cannot_be_computed():
                      format_lines("x", None, no_far)[-1])
 
 
+def test_line_on_auc():
+    result = verify(Projection(), faces(40), ISSAME)
+    genuine, impostor = result.distances[ISSAME], result.distances[~ISSAME]
+    below = np.mean([(one < other) + (one == other) / 2 for one in genuine for other in impostor])
+    assert format_auc("lfw", result) == f"[lfw]AUC: {below:.5f}"
+    assert format_auc("x", verify(Projection(), faces(40), np.ones(20, bool))) == \
+        "[x]AUC: cannot be computed: the set has no impostor pairs"
+    assert format_auc("x", verify(Projection(), faces(40), np.zeros(20, bool))) == \
+        "[x]AUC: cannot be computed: the set has no genuine pairs"
+    # All distances are equal: each genuine pair ties with each impostor pair.
+    assert format_auc("x", verify(Projection(0.0), faces(40), ISSAME)) == "[x]AUC: 0.50000"
+
+
+def test_too_few_pairs_in_training():
+    """There is no --nfolds where a network is verified while it trains."""
+    with pytest.raises(Failure, match=r"lfw: 5 pairs do not make 10 folds: .*10 pairs, .*--target") as caught:
+        verify(Projection(), faces(10), ISSAME[:5], name="lfw")
+    assert "--nfolds" not in str(caught.value)
+
+
 def test_the_published_checkpoint_tells_faces_apart(published, orl):
     images, issame = read(orl / "orl.bin")
     embedder = Embedder(*load(published, 0))
     result = verify(embedder, images, issame)
     assert result.accuracy >= 0.980
     assert result.auc >= 0.998
+    assert format_auc("orl", result) == "[orl]AUC: 0.99920"
     assert verify(embedder, images, issame, flip=False).accuracy >= 0.975
 
 

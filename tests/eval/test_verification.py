@@ -56,7 +56,8 @@ ACCURACY = r"([01]\.[0-9]{5})\+-0\.[0-9]{5}"
 
 def block(name):
     return [rf"\[{name}\]XNorm: [0-9]+\.[0-9]{{6}}", rf"\[{name}\]Accuracy: 0\.00000\+-0\.00000",
-            rf"\[{name}\]Accuracy-Flip: {ACCURACY}", rf"\[{name}\]TAR@FAR=1e-3: .+"]
+            rf"\[{name}\]Accuracy-Flip: {ACCURACY}", rf"\[{name}\]TAR@FAR=1e-3: .+",
+            rf"\[{name}\]AUC: .+"]
 
 
 def check(lines, *forms):
@@ -100,7 +101,8 @@ def test_the_newest_checkpoint_on_the_sets_that_are_there(models, sets, run, cap
 
 def test_a_single_crop(models, sets, run):
     check(run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--no-flip"), r"loading .*",
-          r"\[lfw\]XNorm: .*", rf"\[lfw\]Accuracy: {ACCURACY}", r"\[lfw\]TAR@FAR=1e-3: .*")
+          r"\[lfw\]XNorm: .*", rf"\[lfw\]Accuracy: {ACCURACY}", r"\[lfw\]TAR@FAR=1e-3: .*",
+          r"\[lfw\]AUC: [01]\.[0-9]{5}")
 
 
 def test_json(models, sets, run, tmp_path):
@@ -121,6 +123,48 @@ def test_json_has_null_for_what_cannot_be_computed(models, run, tmp_path, sets):
     (one,) = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
     assert one["tar"] is one["far"] is one["auc"] is None
     assert one["no_tar"] == "the set has no impostor pairs"
+
+
+def own_set(sets, path, issame):
+    """Write pairs of the images of lfw.bin with these labels."""
+    images, _ = verification_file.read(sets / "lfw.bin")
+    verification_file.write(path, (images * 9)[:2 * len(issame)], issame)
+    return path
+
+
+@pytest.mark.parametrize(("issame", "flags", "said"), [
+    ([True] * 10 + [False] * 10, [], "the 10-fold accuracy is not to be trusted: folds 6, 7, 8, 9, 10 of 10 without "
+     "genuine pairs; folds 1, 2, 3, 4, 5 of 10 without impostor pairs. Build the file again with `python "
+     "datasets/pairs.py`, which deals the pairs over the folds, or go by the AUC."),
+    ([True] * 10 + [False] * 10, ["--nfolds", 2], "the 2-fold accuracy is not to be trusted: fold 2 of 2 without "
+     "genuine pairs; fold 1 of 2 without impostor pairs. Build the file again with `python datasets/pairs.py`, which "
+     "deals the pairs over the folds, or go by the AUC."),
+    (([True] + [False] * 9) * 2, [], "the 10-fold accuracy is not to be trusted: folds 2, 3, 4, 5, 7, "
+     "8, 9, 10 of 10 without genuine pairs. Add pairs of that kind, or verify with --nfolds 2."),
+    ([True] * 20, [], "the 10-fold accuracy is not to be trusted: there are no impostor pairs, so accuracy means "
+     "nothing and there is no TAR at a FAR. Add pairs of that kind."),
+    ([True] * 20 + [False] * 20, ["--nfolds", 40], "the 40-fold accuracy is not to be trusted: 20 of 40 folds without "
+     "genuine pairs; 20 of 40 folds without impostor pairs. Add pairs of that kind, or go by the AUC."),
+    ([True] * 10 + [False] * 10, ["--nfolds", 1], None), ([True, False] * 10, [], None)])
+def test_folds_that_lack_a_kind(models, sets, tmp_path, monkeypatch, capsys, issame, flags, said):
+    path = own_set(sets, tmp_path / "own.bin", issame)
+    monkeypatch.setattr("sys.argv", [str(word) for word in ("verification.py", "--models-root", models, "--target",
+                                                            path, "--json", tmp_path / "out.json", *flags)])
+    verification.main()
+    done = capsys.readouterr()
+    check(done.out.splitlines(), "loading .*", *block("own"))
+    assert done.err == (f"[own]note: {said}\n" if said else "")
+    assert json.loads((tmp_path / "out.json").read_text())[0]["distrust"] == said
+
+
+def test_the_auc_is_in_line_and_json(models, sets, run, tmp_path):
+    lines = run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--json", tmp_path / "out.json",
+                "--mode", 2, "--output", tmp_path)
+    rows = np.load(tmp_path / "lfw-embeddings.npy").astype(np.float64)
+    dist = np.square(rows[::2] - rows[1::2]).sum(axis=1)
+    below = np.mean([one < other for one in dist[::2] for other in dist[1::2]])  # even pairs are genuine
+    assert lines[-1] == f"[lfw]AUC: {below:.5f}"
+    assert json.loads((tmp_path / "out.json").read_text())[0]["auc"] == pytest.approx(below)
 
 
 def test_worst_pairs(models, sets, run, tmp_path):
@@ -181,7 +225,8 @@ def test_failures_are_one_line(command, models, sets, tmp_path):
     one_line(command(program, "--model", f"{prefix},1", "--target", "unheard"), "unheard.bin")
     (tmp_path / "cut.bin").write_bytes(lfw.read_bytes()[:5000])
     one_line(command(program, "--model", f"{prefix},1", "--target", tmp_path / "cut.bin"), "cut.bin")
-    one_line(command(program, "--model", f"{prefix},1", "--target", lfw, "--nfolds", 21), "20 pairs", "21 folds")
+    one_line(command(program, "--model", f"{prefix},1", "--target", lfw, "--nfolds", 21), "20 pairs", "21 folds",
+             "--nfolds 10")
     one_line(command(program, "--model", f"{prefix},1", "--target", lfw, "--json", tmp_path / "no" / "out.json"),
              "out.json")
 
