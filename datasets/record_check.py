@@ -1,19 +1,22 @@
 """What is wrong with a training record: its four files against each other, and every image in it."""
 import collections
 import os
+import re
 
 import numpy as np
 
 from datasets import records
 from datasets.files import whole_file
+from datasets.images import DECODER
 from datasets.inspect_images import CONSTANT, inspect
 from runtime import Failure
 
 AGAIN = "get the file again, or make it anew"
+UNREADABLE = re.compile("[#;?]")  # in a path: MXNet has meanings of its own for these
 REPAIR = "`python datasets/check.py --repair` writes it from the record"
 
 
-def check_record(path, findings, workers=None, repair=False):
+def check_record(path, findings, workers=None, repair=False, size=112):
     """Check a dataset's folder or a record file whole.
 
     It takes some 170 bytes of memory an image, 1 GB for 5.8 million.
@@ -29,6 +32,8 @@ def check_record(path, findings, workers=None, repair=False):
     repair : bool
         Write the index or `property` where it is missing, unreadable or, for the index, does not fit. Both are
         written only for a record that is whole, and what fits is not touched.
+    size : int
+        Height and width that training takes.
 
     Returns
     -------
@@ -47,10 +52,20 @@ def check_record(path, findings, workers=None, repair=False):
     classes, height, width = _property(rows, found, findings, repair)
     for row, problem in found.problems:
         findings.error("images", f"{record}: record {rows.keys[row]}: its image {problem}: {AGAIN}")
+    for row, name in found.lacking:
+        findings.error(f"{name} pictures", f"{record}: record {rows.keys[row]}: its image is a {name} picture, a "
+                       f"format that {DECODER} lacks, and training stops there: `python datasets/convert.py complete "
+                       f"{record} OUT` writes it as PNG")
     there = found.sizes[:, 0] > 0
     for row in np.flatnonzero(there & np.any(found.sizes != (height, width), axis=1)):
         findings.error("sizes", f"{record}: record {rows.keys[row]}: its image is {found.sizes[row, 1]}×"
-                       f"{found.sizes[row, 0]} where the others are {width}×{height}: make the record anew at one size")
+                       f"{found.sizes[row, 0]} where {width}×{height} is expected: make the record anew at one size")
+    if there.any() and (height, width) != (size, size):
+        findings.error("size of training", f"{record}: its images are {width}×{height}, as that of record "
+                       f"{_first_key(rows, found, height, width)}, where training takes {size}×{size}: make the record "
+                       "anew with datasets/folder.py --align")
+    if UNREADABLE.search(record):
+        findings.error("name", f"{record}: MXNet cannot read a file with #, ; or ? in its path: rename it")
     for row, problem in found.damaged:
         findings.warning("damaged images", f"{record}: record {rows.keys[row]}: its image is damaged ({problem}): "
                          f"{AGAIN}")
@@ -232,10 +247,17 @@ def _property(rows, found, findings, repair):
         classes = stated[0]
     elif stated[0] != classes:
         findings.error("property", f"{about} says {stated[0]} identities where the record has {classes}: {mend}")
-    if sizes and stated[1:] != (height, width):
-        findings.error("property", f"{about} says {stated[2]}×{stated[1]} where the images are {width}×{height}: "
-                       f"{mend}")
+    if stated[1:] in sizes:
+        height, width = stated[1:]
+    elif sizes:
+        findings.error("property", f"{about} says {stated[2]}×{stated[1]} where the images are {width}×{height}, as "
+                       f"that of record {_first_key(rows, found, height, width)}: {mend}")
     return classes, height, width
+
+
+def _first_key(rows, found, height, width):
+    """Return the key of the first record whose image has that size."""
+    return rows.keys[np.argmax(np.all(found.sizes == (height, width), axis=1))]
 
 
 def _check_labels(rows, classes, findings):

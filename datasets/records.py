@@ -13,6 +13,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from datasets.files import whole_file, whole_path
+from datasets.images import DECODER, lacking
 from datasets.listing import quoted
 from runtime import Failure, mx
 
@@ -358,7 +359,8 @@ def write(folder, images, height=112, width=112):
     Raises
     ------
     Failure
-        There is no image, or one is out of order, or there are more than 2^24.
+        There is no image, or one is out of order, or there are more than 2^24. Or MXNet's decoder lacks the format
+        of one: `images.for_record` makes a PNG of it.
     """
     folder = os.path.abspath(folder)
     os.makedirs(folder, exist_ok=True)
@@ -378,6 +380,8 @@ def write(folder, images, height=112, width=112):
                 if identity != len(starts) - 1:
                     raise Failure(f"{path} has class {identity} after class {len(starts) - 1}: "
                                   "images of 0, 1, … have to follow each other without a gap")
+                if lacking(image):
+                    raise Failure(f"{path} is a {lacking(image)} picture, which {DECODER} lacks: convert it to PNG")
                 _put(writer, key, label, image)
                 lines.write(f"1\t{quoted(path)}\t{int(identity)}\n")
             for identity, ends in enumerate(zip(starts, starts[1:] + [key + 1]), key + 1):

@@ -80,7 +80,7 @@ def test_installed_dataset(orl, command):
     ({"items": replaced(4, image=b"not an image")}, "error", "record 5", "is not a JPEG"),
     ({"items": replaced(4, image=picture(5)[:-200])}, "error", "record 5", "is cut short"),
     ({"items": replaced(4, image=b"")}, "error", "record 5", "is empty"),
-    ({"items": replaced(4, image=picture(5, size=96))}, "error", "record 5", "96×96 where the others are 112×112"),
+    ({"items": replaced(4, image=picture(5, size=96))}, "error", "record 5", "96×96 where 112×112 is expected"),
     ({"items": replaced(4, image=BLANK)}, "warning", "record 5", "nearly one colour"),
     ({"items": replaced(4, image=DAMAGED)}, "warning", "record 5", "damaged"),
     ({"items": replaced(4, image=picture(10))}, "warning", "records 4, 5 of class 1", "one image 2 times"),
@@ -96,6 +96,59 @@ def test_one_fault(tmp_path, capsys, options, severity, where, words):
     assert any(line.startswith(severity) and where in line and words in line for line in lines), lines
     if severity == "warning":
         assert len(lines) == 1
+
+
+@pytest.mark.parametrize(("suffix", "options", "name"), [
+    (".webp", [], "WebP"), (".ppm", [], "PPM"), (".pgm", [], "PGM"),
+    (".tif", [cv2.IMWRITE_TIFF_COMPRESSION, 8], "TIFF (Deflate)"), (".tif", [cv2.IMWRITE_TIFF_COMPRESSION, 5], None)])
+def test_pictures_that_mxnet_lacks(tmp_path, capsys, suffix, options, name):
+    pixels = cv2.imdecode(np.frombuffer(picture(77), np.uint8), cv2.IMREAD_GRAYSCALE if suffix == ".pgm" else 1)
+    image = cv2.imencode(suffix, pixels, options)[1].tobytes()
+    lines, _ = found(write(tmp_path / "a", replaced(4, image=image)), capsys)
+    images, issame = bin_pairs()
+    images[6] = image
+    of_bin, _ = found(bin_file(tmp_path / "a.bin", images, issame), capsys)
+    if not name:
+        assert lines == of_bin == []
+        return
+    assert len(lines) == len(of_bin) == 1
+    assert lines[0].startswith("error") and "record 5" in lines[0] and f"a {name} picture" in lines[0]
+    assert "convert.py complete" in lines[0]
+    assert of_bin[0].startswith("warning") and "image 6" in of_bin[0] and f"a {name} picture" in of_bin[0]
+
+
+@pytest.mark.parametrize(("sides", "stated", "words"), [
+    ([160] * 9, 160, ["its images are 160×160, as that of record 1, where training takes 112×112"]),
+    ([160] * 9, 112, ["property says 112×112 where the images are 160×160, as that of record 1",
+                      "where training takes"]),
+    ([160] * 7 + [112] * 2, 112, [f"record {key}: its image is 160×160 where 112×112 is expected"
+                                  for key in range(1, 8)]),
+    ([112] * 8 + [96], 112, ["record 9: its image is 96×96 where 112×112 is expected"])])
+def test_sizes(tmp_path, capsys, sides, stated, words):
+    """What `property` says is what the images are judged by, also where most of them are of another size."""
+    items = [(label, picture(row, side)) for row, ((label, _), side) in enumerate(zip(pictures(), sides))]
+    folder = write(tmp_path / "a", items)
+    (folder / "property").write_text(f"3,{stated},{stated}\n")
+    lines, _ = found(folder, capsys)
+    assert len(lines) == len(words)
+    for part in words:
+        assert sum(line.startswith("error") and part in line for line in lines) == 1
+
+
+def test_a_path_that_mxnet_cannot_read(tmp_path, capsys):
+    lines, _ = found(write(tmp_path / "a#b"), capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith("error")
+    assert "rename" in lines[0]
+
+
+def test_cases(shared, command):
+    for case, words in (("img_webp", "is a WebP picture"), ("img_mixed_size", "160×160 where 112×112 is expected")):
+        if not (shared / "cases" / case).is_dir():
+            pytest.skip("the cases are not at ../shared")
+        done = command("datasets/check.py", shared / "cases" / case)
+        assert done.returncode == 1
+        assert [line for line in done.stdout.splitlines() if "record" in line and words in line]
 
 
 @pytest.mark.parametrize("label", [3.0, -1.0, 0.5, float("nan"), float("inf"), 1e30])

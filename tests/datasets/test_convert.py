@@ -34,7 +34,7 @@ def contents(folder):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(people=st.lists(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([".jpg", ".png", ".bmp", ".webp"])),
+@given(people=st.lists(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([".jpg", ".png", ".bmp", ".tif"])),
                                 min_size=1, max_size=3), min_size=1, max_size=4),
        extra=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=2))
 def test_there_and_back(tmp_path_factory, people, extra):
@@ -79,6 +79,29 @@ def test_a_whole_record_stays_itself(faces, tmp_path):
     assert contents(faces) == contents(tmp_path / "out")
     with pytest.raises(Failure, match="another folder"):
         convert.complete(faces, faces)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".ppm"])
+def test_pictures_that_mxnet_lacks_become_png(tmp_path, suffix):
+    """Their pixels stay, and so do the bytes of the other images."""
+    entries = [(0.0, encoded(0)), (1.0, encoded(1, suffix)), (0.0, encoded(2, suffix)), (1.0, encoded(3, ".png"))]
+    path = image_only(tmp_path / "images.rec", entries)
+    assert convert.unpack(path, tmp_path / "files") == 4
+    assert sum(name.suffix == suffix for name in (tmp_path / "files").glob("*/*")) == 2
+    assert convert.complete(path, tmp_path / "a") == convert.pack(tmp_path / "files", tmp_path / "b") == (4, 2)
+    for folder in ("a", "b"):
+        written = [image for _, _, image in records.iterate(tmp_path / folder)]
+        assert [written[0], written[3]] == [entries[0][1], entries[3][1]]
+        for image, source in (written[1], entries[2][1]), (written[2], entries[1][1]):
+            np.testing.assert_array_equal(mx.image.imdecode(image).asnumpy()[:, :, ::-1],
+                                          cv2.imdecode(np.frombuffer(source, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_pictures_that_nobody_reads(tmp_path):
+    path = image_only(tmp_path / "images.rec", [(0.0, encoded(1)), (0.0, b"GIF89a" + bytes(50))])
+    with pytest.raises(Failure, match="image 1 is a GIF picture"):
+        convert.complete(path, tmp_path / "out")
+    assert not (tmp_path / "out" / "train.rec").exists()
 
 
 @pytest.mark.parametrize("label", [-1.0, 0.5, np.nan, np.inf, 1e30])
@@ -144,6 +167,10 @@ def test_command(faces, tmp_path, root):
         assert (done.returncode, done.stderr) == (0, "")
         assert "24 images" in done.stdout
     assert contents(faces) == contents(tmp_path / "back")
+    path = image_only(tmp_path / "images.rec", [(0.0, encoded(1, ".webp")), (0.0, encoded(2, ".webp"))])
+    done = subprocess.run([*run, "complete", str(path), str(tmp_path / "c")], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 WebP pictures became PNG, for MXNet's decoder lacks WebP\n" in done.stdout
     done = subprocess.run([*run, "unpack", str(tmp_path / "none"), str(tmp_path / "x")], capture_output=True, text=True)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
