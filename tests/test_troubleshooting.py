@@ -150,6 +150,32 @@ def a_property_of_another_record(own):
     list(train_iterator(own, 12))
 
 
+def a_record_of(folder, encoded):
+    """Write images alone by MXNet's writer, which takes any bytes."""
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "w")
+    for key, content in enumerate(encoded):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, key, 0), content))
+    writer.close()
+    (folder / "property").write_text("1,112,112\n")
+    return folder
+
+
+@provokes("… an image cannot be decoded: record … is a WebP picture, which MXNet's decoder lacks …")
+def a_record_of_webp(tmp_path):
+    train_iterator(a_record_of(tmp_path, [cv2.imencode(".webp", np.zeros((112, 112, 3), np.uint8))[1].tobytes()]), 1)
+
+
+@provokes("… the image of record … is 160×160, where … 112×112 …")
+def a_record_of_several_sizes(tmp_path):
+    train_iterator(a_record_of(tmp_path, [cv2.imencode(".png", np.zeros((side, side, 3), np.uint8))[1].tobytes()
+                                          for side in (112, 160)]), 1)
+
+
+@provokes("… is a WebP picture, which MXNet's decoder lacks: convert it to PNG")
+def writing_a_record_of_webp(tmp_path):
+    records.write(tmp_path, [(0, cv2.imencode(".webp", np.zeros((112, 112, 3), np.uint8))[1].tobytes(), "a.webp")])
+
+
 @provokes("the loss is nan after step …")
 def a_learning_rate_that_is_far_too_high(faces, tmp_path):
     train(tables.build("mnas025", "arcface", "tiny", {
