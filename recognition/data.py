@@ -3,7 +3,8 @@
 `mx.io.ImageRecordIter` takes a record to end where the next one in its index begins. Given an index
 of the images alone, it would read the records that hold no image as part of the last image. So it
 gets a *sidecar*: an index that lists the n images of a worker's share and then n more entries, all at
-the record after them. Told to read the first of two parts, it reads the n images and stops there.
+the record after them. Told to read the first of two parts, it reads the n images and stops there. The sidecar's last
+line is a digest, by which a sidecar that is empty, cut or changed is found.
 """
 import contextlib
 import errno
@@ -236,19 +237,19 @@ def sidecar(layout, part, parts, cache_dir=None):
         The record is damaged, or the sidecar cannot be written anywhere.
     """
     stem = os.path.splitext(os.path.basename(layout.record))[0]
-    mark = _fingerprint(layout)
+    mark = _fingerprint(layout.record)
     refused = None
     own = user_cache(hashlib.sha256(layout.record.encode()).hexdigest()[:12])
     for folder in [cache_dir] if cache_dir else [os.path.dirname(layout.record), own]:
         path = os.path.join(os.path.abspath(folder), f".{stem}-{mark}-{part}of{parts}.idx")
-        if _is_whole(path):
+        if _is_whole(path, layout):
             return path
         try:
             if os.path.exists(path) and not os.path.isfile(path):  # nothing of ours: it stays as it is
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             os.makedirs(folder, exist_ok=True)
             with whole_file(path) as file:
-                _write_sidecar(_Digested(file, path), layout, _share(len(layout.images), part, parts))
+                _write_sidecar(_Digested(file, path, layout), layout, _share(len(layout.images), part, parts))
         except OSError as error:
             refused = refused or error
             continue
@@ -267,10 +268,10 @@ def _remove_older(path, stem, mark):
                 os.unlink(older)
 
 
-def _fingerprint(layout):
+def _fingerprint(record):
     """Return twelve digits that change when a record file or its index does."""
-    facts = [hashlib.blake2b(np.ascontiguousarray(layout.offsets)).hexdigest()]
-    for path in (layout.record, os.path.splitext(layout.record)[0] + ".idx"):
+    facts = []
+    for path in (record, os.path.splitext(record)[0] + ".idx"):
         if os.path.exists(path):
             about = os.stat(path)
             facts.append((about.st_size, about.st_mtime_ns))
@@ -278,13 +279,10 @@ def _fingerprint(layout):
 
 
 class _Digested:
-    """A file of a sidecar's lines, which `close` ends with the line of their digest.
+    """A file of a sidecar's lines, which `close` ends with the line of their digest."""
 
-    The digest begins with the sidecar's name, so that a sidecar that was copied over another one is told apart.
-    """
-
-    def __init__(self, file, path):
-        self._file, self._digest = file, _begin_digest(path)
+    def __init__(self, file, path, layout):
+        self._file, self._digest = file, _begin_digest(path, layout)
 
     def write(self, lines):
         self._digest.update(lines)
@@ -294,22 +292,29 @@ class _Digested:
         self._file.write(_last_line(self._digest))
 
 
-def _begin_digest(path):
-    return hashlib.blake2b(os.path.basename(path).encode(), digest_size=16)
+def _begin_digest(path, layout):
+    """Return the digest before the first line: of the name and of where the records are. It tells a sidecar of another
+    share, or of another record whose files have the same sizes and times.
+    """
+    digest = hashlib.blake2b(os.fsencode(os.path.basename(path)), digest_size=16)
+    digest.update(repr((len(layout.images), int(layout.images[0]), int(layout.images[-1]))).encode())
+    digest.update(np.ascontiguousarray(layout.offsets, np.int64))
+    return digest
 
 
 def _last_line(digest):
     return f"# {digest.hexdigest()}\n".encode()
 
 
-def _is_whole(path, chunk=1 << 20):
+def _is_whole(path, layout, chunk=1 << 20):
     """Whether a sidecar is a file of lines that end with their digest."""
-    length = len(_last_line(_begin_digest(path)))
+    if not os.path.isfile(path):  # to open a pipe would wait
+        return False
+    digest = _begin_digest(path, layout)
+    length = len(_last_line(digest))
     try:
-        if not os.path.isfile(path):  # to open a pipe would wait
-            return False
         with open(path, "rb") as file:
-            left, digest = os.fstat(file.fileno()).st_size - length, _begin_digest(path)
+            left = os.fstat(file.fileno()).st_size - length
             while left > 0:
                 lines = file.read(min(chunk, left))
                 if not lines:
