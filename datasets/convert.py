@@ -74,6 +74,9 @@ def unpack(record, folder, progress=False):
         with whole_file(os.path.join(part, LIST), "w") as lines:
             for key, label, image in _bar(records.iterate(layout), "unpacking", len(layout.images), progress):
                 identity = _class(label, f"{layout.record}: image {key}")
+                if not image:
+                    raise Failure(f"{layout.record}: record {key} holds no image; "
+                                  f"`python datasets/check.py {layout.record}` lists all like it")
                 path = f"{identity:08d}/{key:0{width}d}.{_suffix(image)}"
                 _write(os.path.join(part, path), image)
                 lines.write(f"{key}\t{_numbers(label)}\t{path}\n")

@@ -18,7 +18,7 @@ import numpy as np
 
 from datasets.files import user_cache, whole_file
 from datasets.record_check import UNREADABLE
-from datasets.records import FRAME, HEADER, MAGIC, read_layout, read_record, unpack
+from datasets.records import FRAME, HEADER, MAGIC, find_stray, read_layout, read_record, unpack
 from recognition.record_images import SAMPLE, check_images
 from runtime import Failure, mx
 
@@ -332,8 +332,11 @@ def _write_sidecar(file, layout, share, chunk=1 << 20):
     The heads of millions of records lie all over a large file: to look at each is to read most of it, which
     `datasets/check.py` does. Here it would keep a training run waiting for minutes.
     """
-    starts = np.sort(layout.offsets)
-    offsets = np.sort(layout.offsets_of(layout.images))[share.start:share.stop]
+    starts, images = np.sort(layout.offsets), np.sort(layout.offsets_of(layout.images))
+    stray = find_stray(layout.record, starts, images)
+    if stray:
+        raise Failure(stray)
+    offsets = images[share.start:share.stop]
     after = np.searchsorted(starts, offsets) + 1
     ends = np.append(starts, layout.size)[after]
     if layout.size <= LARGE:
