@@ -87,8 +87,8 @@ def _check_classes(layout, ranges, folder):
             content = records.read_record(file, layout.record, offset, layout.size)[0]
             label = np.ravel(records.unpack(layout.record, offset, content)[0])[0]
             if not 0 <= label < layout.classes:
-                raise Failure(f"{folder}/property says {layout.classes} classes, and train.rec has the label {label:g}: "
-                              f"`python datasets/check.py {folder}` says what to do")
+                raise Failure(f"{folder}/property says {layout.classes} classes, and train.rec has the label "
+                              f"{label:g}: `python datasets/check.py {folder}` says what to do")
 
 
 def _look_at_pairs(entry, root, folder):

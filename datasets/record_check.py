@@ -129,16 +129,17 @@ class _Rows:
         self.ranges, self.faults, self.present = {}, [], 0
 
     def _find(self, findings, repair):
-        """Return keys and offsets of the records, from the index, or where it does not fit from the record; the label of
-        the header, or None; and what is wrong with the index, or None.
+        """Return keys and offsets of the records, the header's label or None, and what is wrong with the index or None.
+
+        Where the index does not fit, keys and offsets come from the record.
         """
         try:
             keys, offsets = records.read_index(self.index, self.size)
             header = records.read_header(self.record, self.size, keys, offsets, self.index)
-            in_order = header is None or self._in_order(keys, offsets)
+            in_order = header is None or self._in_order(keys, offsets, header)
             if not in_order or (repair and not np.array_equal(np.sort(offsets), _scan(self.record, self.size)[0])):
-                raise Failure(f"{self.index} does not list all records of {self.record}, or not under their own numbers: "
-                              f"{REPAIR}")
+                raise Failure(f"{self.index} does not list all records of {self.record}, or not under their own "
+                              f"numbers: {REPAIR}")
             with open(self.index, "rb") as file:
                 listed = np.fromstring(file.read(), np.int64, sep=" ")[::2]
             if header is not None and listed[-1] == 0:
@@ -157,13 +158,13 @@ class _Rows:
             findings.error("record", f"{cut}; {len(offsets)} whole records come before")
         elif header is None and marked:
             self.whole = False
-            findings.error("header", f"{self.record}: {marked} records have the label of a header or an identity and no "
-                           f"image, and none of them counts the {len(offsets)} records: {AGAIN}")
+            findings.error("header", f"{self.record}: {marked} records have the label of a header or an identity and "
+                           f"no image, and none of them counts the {len(offsets)} records: {AGAIN}")
         if header is None and not marked and not os.path.exists(self.index):
             wrong = None  # images alone come without an index as well
         return keys, offsets, header, wrong
 
-    def _in_order(self, keys, offsets):
+    def _in_order(self, keys, offsets, header):
         """Tell whether an index gives each record of a file with a header its own number.
 
         Builders number the records as they come, but for the header. Where the order is another, the number that stands
@@ -171,6 +172,10 @@ class _Rows:
         """
         if keys[0] != 0 or np.any(np.diff(keys) != 1):
             return False
+        if np.size(header) != 2 or header[1] != len(keys):  # it may be an identity record that has got the key 0
+            found = number(self.record, np.sort(offsets), self.size)
+            if found[2] is not None and found[1][0] != offsets[0]:
+                return False
         if np.all(np.diff(offsets[1:]) > 0):
             return True
         own = _heads(self.record, offsets, self.size)[0]
@@ -297,7 +302,8 @@ def number(record, offsets, size):
     """
     own, markers = _heads(record, offsets, size)
     keys = np.arange(len(offsets))
-    fitting = [row for row, label in markers.items() if np.size(label) == 2 and 1 < label[0] <= label[1] == len(offsets)]
+    fitting = [row for row, label in markers.items()
+               if np.size(label) == 2 and 1 < label[0] <= label[1] == len(offsets)]
     if 0 not in markers and not fitting:
         return keys, offsets, None, len(markers)
     header = fitting[-1] if fitting else 0

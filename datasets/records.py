@@ -282,8 +282,8 @@ def read_header(record, size, keys, offsets, index):
         if is_marker(*read(first)[0]):
             markers.insert(0, first)
     if markers:
-        raise Failure(f"{index} gives no header the key 0, and the record at byte {markers[0]} of {record} has the label "
-                      f"of a header or an identity: {repair}")
+        raise Failure(f"{index} gives no header the key 0, and the record at byte {markers[0]} of {record} has the "
+                      f"label of a header or an identity: {repair}")
     return None
 
 

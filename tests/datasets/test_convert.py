@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets import convert, records
+from datasets import convert, records, selection
 from runtime import Failure, mx
 
 
@@ -46,6 +46,49 @@ def test_there_and_back(tmp_path_factory, people, extra):
     assert number == sum(map(len, people)) == len(list((tmp_path / "files").glob("*/*")))
     assert convert.pack(tmp_path / "files", tmp_path / "b") == (number, len(people))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def header_last(folder, other):
+    """Copy a record so that its header comes after everything else."""
+    other.mkdir()
+    layout = records.read_layout(folder)
+    reader = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "r")
+    writer = mx.recordio.MXIndexedRecordIO(str(other / "train.idx"), str(other / "train.rec"), "w")
+    for key in [*layout.keys[1:].tolist(), 0]:
+        writer.write_idx(key, reader.read_idx(key))
+    writer.close()
+    (other / "property").write_bytes((folder / "property").read_bytes())
+    return other
+
+
+def test_header_last_is_as_the_usual_layout(tmp_path):
+    """For unpacking, completing, labels and selections, and so for embedding, joining and overlaps."""
+    images = [(label, encoded(10 * label + number)) for label in range(3) for number in range(4)]
+    records.write(tmp_path / "a", [(*one, "x") for one in images], 16, 16)
+    other = header_last(tmp_path / "a", tmp_path / "b")
+    assert convert.unpack(other, tmp_path / "files") == 12
+    for key, (label, image) in enumerate(images, 1):
+        assert (tmp_path / "files" / f"{label:08d}" / f"{key:02d}.jpg").read_bytes() == image
+    assert len(list((tmp_path / "files").glob("*/*"))) == 12
+    assert convert.complete(other, tmp_path / "completed") == (12, 3)
+    assert contents(tmp_path / "completed") == contents(tmp_path / "a")
+    layout = records.read_layout(other)
+    labels = selection.image_labels(layout)
+    assert labels.tolist() == [label for label, _ in images]
+    assert selection.write_selection(tmp_path / "selected", [layout], [labels], progress=False) == (12, 3)
+    assert contents(tmp_path / "selected") == contents(tmp_path / "a")
+
+
+def test_header_last_of_the_case(shared, tmp_path):
+    assert convert.unpack(shared / "cases" / "header_last", tmp_path / "files") == 30
+    sizes = [path.stat().st_size for path in (tmp_path / "files").glob("*/*")]
+    assert len(sizes) == 30 and min(sizes) > 7000
+
+
+def test_labels_with_gaps_are_renumbered(shared, tmp_path):
+    assert convert.complete(shared / "cases" / "labels_gap", tmp_path / "out") == (30, 6)
+    assert (tmp_path / "out" / "property").read_text() == "6,112,112\n"
+    assert (tmp_path / "out" / "identities.txt").read_text() == "".join(f"{new}\t5\t{10 * new}\n" for new in range(6))
 
 
 def test_files_are_the_images(tmp_path):
@@ -118,7 +161,13 @@ def test_images_of_several_sizes_or_none(tmp_path):
         path = image_only(tmp_path / "images.rec", [(0.0, encoded(1)), (0.0, image)])
         with pytest.raises(Failure, match=f"image 1 {words}|image 1 is {words}"):
             convert.complete(path, tmp_path / "out")
-        convert.unpack(path, tmp_path / words)  # files can be anything
+        if image:
+            convert.unpack(path, tmp_path / words)  # files can be anything, but not empty
+        else:
+            with pytest.raises(Failure, match="record 1 holds no image"):
+                convert.unpack(path, tmp_path / words)
+            assert not (tmp_path / words).exists()
+            continue
         assert len(list((tmp_path / words).glob("00000000/*"))) == 2
         with pytest.raises(Failure, match=words):
             convert.pack(tmp_path / words, tmp_path / "out")

@@ -145,6 +145,64 @@ def test_images_alone(tmp_path, index, width):
                 worker.reset()
 
 
+def laid_out(folder, order, width=1):
+    """Write the numbered images in the published layout, its records in an order of their keys."""
+    first = [next(i for i in range(COUNT) if person(i) == who) + 1 for who in range(PEOPLE)]
+    labels = {0: (COUNT + 1, COUNT + 1 + PEOPLE),
+              **{key: float(person(key - 1)) if width == 1 else [person(key - 1), *[7] * (width - 1)]
+                 for key in range(1, COUNT + 1)},
+              **{COUNT + 1 + who: ends for who, ends in enumerate(zip(first, [*first[1:], COUNT + 1]))}}
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "w")
+    for key in order:
+        content = image(key - 1) if 1 <= key <= COUNT else b""
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, labels[key], key, 0), content))
+    writer.close()
+    (folder / "property").write_text(f"{PEOPLE},112,112\n")
+    return folder
+
+
+IMAGES, IDENTITIES = list(range(1, COUNT + 1)), list(range(COUNT + 1, COUNT + 1 + PEOPLE))
+MIXED = np.random.RandomState(0).permutation(IMAGES).tolist()
+ORDERS = {"header last": [*IMAGES, *IDENTITIES, 0], "after the images": [*IMAGES, 0, *IDENTITIES],
+          "identities first": [*IDENTITIES, 0, *IMAGES], "around": [*IDENTITIES, *IMAGES, 0],
+          "mixed": [0, *MIXED, *IDENTITIES], "mixed, header last": [*MIXED, *IDENTITIES[::-1], 0],
+          "identities around": [*IDENTITIES[:4], *MIXED, *IDENTITIES[4:], 0]}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize(("large", "width"), [(False, 1), (True, 1), (False, 2), (True, 3)])
+def test_header_wherever_it_lies(tmp_path, monkeypatch, order, large, width):
+    if large:
+        monkeypatch.setattr(data, "LARGE", 0)
+    laid_out(tmp_path, order, width)
+    for parts in (1, 3):
+        workers = [train_iterator(tmp_path, 10, part=part, parts=parts) for part in range(parts)]
+        for _ in range(2):
+            got = [epoch(worker) for worker in workers]
+            assert sorted(grey for greys, _ in got for grey in greys) == list(range(COUNT))
+            assert all(labels == [person(grey) for grey in greys] for greys, labels in got)
+            for worker in workers:
+                worker.reset()
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("stray", [0, COUNT + 1])
+def test_record_between_the_images(tmp_path, monkeypatch, large, stray):
+    """MXNet's iterator would read it as an image."""
+    if large:
+        monkeypatch.setattr(data, "LARGE", 0)
+    order = [key for key in [0, *IMAGES, *IDENTITIES] if key != stray]
+    laid_out(tmp_path, [*order[:50], stray, *order[50:]])
+    fails("lies between the images.*convert.py complete", tmp_path, 10)
+    assert sidecars(tmp_path) == []
+
+
+def test_header_last_of_the_case(shared, tmp_path):
+    labels = [label for batch in train_iterator(shared / "cases" / "header_last", 6, cache_dir=tmp_path)
+              for label in batch.label[0].asnumpy().tolist()]
+    assert sorted(labels) == sorted(5 * list(range(6)))
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_few_images(tmp_path, count, parts):
