@@ -63,7 +63,7 @@ def _record(entry, folder):
     ranges = records.read_identities(layout)
     ranges = ranges[ranges[:, 0] < ranges[:, 1]]
     _check_classes(layout, ranges, folder)
-    if len(ranges) and (ranges[:, 1] - ranges[:, 0]).sum() != len(layout.images):
+    if len(layout.identities) and (ranges[:, 1] - ranges[:, 0]).sum() != len(layout.images):
         raise Failure(f"{folder}/train.rec has {len(layout.images)} images, and its identities "
                       f"{(ranges[:, 1] - ranges[:, 0]).sum()}")
     for name in entry.files:
