@@ -4,12 +4,14 @@
     python datasets/convert.py pack FOLDER OUT                       and back, to train.rec .idx .lst and property
     python datasets/convert.py complete images.rec OUT               what im2rec wrote, in the layout for training
 
+An image of a format that MXNet's decoder lacks, such as WebP or PPM, goes into a record as PNG, with the same pixels.
 To take photographs, to align, or to encode anew, use datasets/folder.py.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
+import collections
 import shutil
 
 import numpy as np
@@ -74,6 +76,9 @@ def unpack(record, folder, progress=False):
         with whole_file(os.path.join(part, LIST), "w") as lines:
             for key, label, image in _bar(records.iterate(layout), "unpacking", len(layout.images), progress):
                 identity = _class(label, f"{layout.record}: image {key}")
+                if not image:
+                    raise Failure(f"{layout.record}: record {key} holds no image; "
+                                  f"`python datasets/check.py {layout.record}` lists all like it")
                 path = f"{identity:08d}/{key:0{width}d}.{_suffix(image)}"
                 _write(os.path.join(part, path), image)
                 lines.write(f"{key}\t{_numbers(label)}\t{path}\n")
@@ -195,12 +200,18 @@ def _regroup(labels, read, name, output, source, progress, names):
     own = np.array([_class(label, f"{source}: {name(row)}") for row, label in enumerate(labels)])
     classes, new, counts = np.unique(own, return_inverse=True, return_counts=True)
     order = np.argsort(own, kind="stable").tolist()
-    height, width = _sides(read(order[0]), f"{source}: {name(order[0])}")
+    became_png = collections.Counter()
+
+    def usable(row):
+        """Return an image that training can read, and its sides."""
+        return _usable(read(row), f"{source}: {name(row)}", became_png)
+
+    height, width = usable(order[0])[1]
+    became_png.clear()
 
     def ordered():
         for row in _bar(order, "writing", len(order), progress):
-            image = read(row)
-            sides = _sides(image, f"{source}: {name(row)}")
+            image, sides = usable(row)
             if sides != (height, width):
                 raise Failure(f"{source}: {name(row)} is {sides[1]}×{sides[0]}, where others are {width}×{height}: "
                               "unpack the record, and make it anew with datasets/folder.py --align")
@@ -209,6 +220,9 @@ def _regroup(labels, read, name, output, source, progress, names):
             yield label if label.size > 1 else float(label.item()), image, name(row)
 
     written = records.write(output, ordered(), height, width)
+    if progress:
+        for kind, count in sorted(became_png.items()):
+            print(f"{count} {kind} pictures became PNG, for {images.DECODER} lacks {kind}")
     known, note = names
     if note:
         print(shown(f"note: {note}"))
@@ -223,10 +237,18 @@ def _regroup(labels, read, name, output, source, progress, names):
     return written
 
 
-def _sides(image, name):
-    """Return an encoded image's (height, width)."""
+def _usable(image, name, became_png):
+    """Return an encoded image, as PNG where MXNet's decoder lacks its format, and its (height, width).
+
+    `became_png` counts the PNGs by the format that they had.
+    """
     try:
-        return images.header(image)[1:3]
+        kind = images.lacking(image)
+        if kind:
+            image = images.for_record(image)
+            became_png[kind] += 1
+        images.header(image)  # fails where the end is missing
+        return image, images.size_in_training(image)
     except images.Unusable as unusable:
         raise Failure(f"{name} {unusable}; python datasets/check.py lists all such") from None
 

@@ -24,6 +24,21 @@ LARGEST_FILE = 1 << 29  # bytes
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe", ".jif", ".png", ".pgm", ".ppm", ".pnm", ".webp", ".bmp", ".tif", ".tiff")
 
 
+DECODER = "MXNet's decoder"  # the OpenCV that MXNet 1.9.1's wheel carries, which reads the records in training
+# Formats that this decoder lacks, found by trial. It reads JPEG (also progressive, arithmetic, CMYK), PNG and BMP of
+# every kind, and TIFF whose compression is in `_COMPRESSIONS`. OpenCV here reads the first four of the formats as well.
+_LACKING = [(rb"RIFF....WEBP", "WebP"), (rb"P[14]\s", "PBM"), (rb"P[25]\s", "PGM"), (rb"P[36]\s", "PPM"),
+            (rb"P7\s", "PAM"), (rb"P[fF]\s", "PFM"), (rb"GIF8[79]a", "GIF"), (rb"....ftyp", "HEIC or AVIF"),
+            (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"), (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+            (rb"#\?(RADIANCE|RGBE)", "Radiance HDR"), (rb"II\+\0|MM\0\+", "BigTIFF"), (rb"Y\xa6j\x95", "Sun raster"),
+            (rb"8BPS", "Photoshop"), (rb"DDS ", "DDS"), (rb"\0\0\x01\0", "Windows icon")]
+_LACKING = [(re.compile(begin, re.DOTALL), name) for begin, name in _LACKING]
+_TIFF = rb"II\*\0|MM\0\*"
+_COMPRESSIONS = {1, 2, 3, 4, 5, 32771, 32773}  # of TIFF: none, CCITT's four, LZW, PackBits
+_COMPRESSION_NAMES = {6: "JPEG", 7: "JPEG", 8: "Deflate", 32946: "Deflate", 34925: "LZMA", 50000: "Zstandard",
+                      50001: "WebP"}
+
+
 class Unusable(Failure):
     """What is wrong with an image, in a few words."""
 
@@ -43,6 +58,8 @@ class Header(NamedTuple):
         and PNG; False for the others.
     highest : int
         The value of white, where that is neither 255 nor 65535 (PGM and PPM); else 0.
+    pixels : int
+        The byte at which a JPEG's compressed pixels begin; 0 for the other kinds.
     """
 
     kind: str
@@ -51,6 +68,7 @@ class Header(NamedTuple):
     orientation: int = 1
     plain: bool = False
     highest: int = 0
+    pixels: int = 0
 
 
 def _tags(block):
@@ -91,9 +109,7 @@ def _jpeg(image):
             frame = struct.unpack_from(">BHHB", image, at + 4)
         elif marker == 0xDA:
             bits, height, width, channels = frame
-            if image.rfind(b"\xff\xd9") < at:  # the missing rest would come out as grey
-                raise Unusable("is cut short")
-            return Header("jpg", height, width, turned, bits == 8 and channels in (1, 3))
+            return Header("jpg", height, width, turned, bits == 8 and channels in (1, 3), pixels=at)
         at += 2 + length
 
 
@@ -150,15 +166,17 @@ def _tiff(image):
 
 
 _READERS = [(b"\xff\xd8\xff", _jpeg), (b"\x89PNG\r\n\x1a\n", _png), (b"RIFF....WEBP", _webp), (b"BM", _bmp),
-            (b"P[1-6]\\s", _pnm), (b"II\\*\0|MM\0\\*", _tiff)]
+            (b"P[1-6]\\s", _pnm), (_TIFF, _tiff)]
 
 
-def header(image):
+def header(image, whole=True):
     """Read the header of an encoded image.
 
     Parameters
     ----------
     image : bytes
+    whole : bool
+        Whether a JPEG has to have its end. A decoder fills the missing rest with grey.
 
     Returns
     -------
@@ -179,9 +197,12 @@ def header(image):
                 raise Unusable("has a damaged header") from None
             if found.height < 1 or found.width < 1:
                 raise Unusable("says that it has no pixels")
+            if whole and found.kind == "jpg" and image.rfind(b"\xff\xd9") < found.pixels:
+                raise Unusable("is cut short")
             return found
-    if image[4:8] == b"ftyp":
-        raise Unusable("is a HEIC or AVIF picture, which OpenCV does not read: export it as JPEG")
+    name = lacking(image)
+    if name:
+        raise Unusable(f"is a {name} picture, which is not read here: export it as JPEG")
     raise Unusable("is not a JPEG, PNG, WebP, TIFF, BMP, PGM or PPM picture")
 
 
@@ -191,6 +212,57 @@ def size(image):
         return header(image)[1:3]
     except Unusable:
         return None
+
+
+def lacking(image):
+    """Return the name of an image's format where MXNet's decoder lacks that format; None for any other image.
+
+    Training reads a record with that decoder, and so does the original. It fails at an image of such a format.
+
+    Parameters
+    ----------
+    image : bytes
+
+    Returns
+    -------
+    str or None
+        For example "WebP", "PPM" or "TIFF (Deflate)".
+    """
+    if image[:2] in (b"\xff\xd8", b"\x89P", b"BM"):  # JPEG, PNG, BMP: nearly all that there are
+        return None
+    for begin, name in _LACKING:
+        if begin.match(image):
+            return name
+    if not re.match(_TIFF, image):
+        return None
+    try:
+        compression = _tags(image).get(259, 1)
+    except (KeyError, struct.error):
+        return None  # `header` says that it is damaged
+    if compression in _COMPRESSIONS:
+        return None
+    return f"TIFF ({_COMPRESSION_NAMES.get(compression, f'compression {compression}')})"
+
+
+def for_record(image):
+    """Return an image as a record can hold it: its own bytes, or a PNG where MXNet's decoder lacks its format.
+
+    Raises
+    ------
+    Unusable
+        It has to become a PNG and cannot be decoded here either.
+    """
+    return encode(decode(image), None) if lacking(image) else image
+
+
+def size_in_training(image):
+    """Return the (height, width) that MXNet's iterator gives an image, from its header; as `header` for the errors.
+
+    The iterator turns a JPEG as EXIF says, and no other kind. It reads a JPEG without an end.
+    """
+    about = header(image, whole=False)
+    turned = about.kind == "jpg" and about.orientation > 4
+    return (about.width, about.height) if turned else (about.height, about.width)
 
 
 def _open(image, largest, how):
@@ -210,9 +282,11 @@ def _open(image, largest, how):
 def decode_as_mxnet(image, largest=LARGEST):
     """Decode an image as MXNet's iterators and the original do: 8 bits, grey ones as RGB, transparency ignored.
 
-    Parameters, result and errors are those of `decode`.
+    Parameters, result and errors are those of `decode`. A JPEG is turned as EXIF says, and no other kind. Formats that
+    MXNet's decoder lacks are decoded all the same: `lacking` names them.
     """
-    return cv2.cvtColor(_open(image, largest, cv2.IMREAD_COLOR)[1], cv2.COLOR_BGR2RGB)
+    how = cv2.IMREAD_COLOR if image[:2] == b"\xff\xd8" else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(_open(image, largest, how)[1], cv2.COLOR_BGR2RGB)
 
 
 def decode(image, largest=LARGEST):

@@ -24,7 +24,7 @@ class Inspection(NamedTuple):
     Attributes
     ----------
     sizes : ndarray of uint32, shape (N, 2)
-        Height and width.
+        Height and width, as MXNet's iterator gives the image.
     spreads : ndarray of float32, shape (N,)
         Standard deviation over the pixels, in grey levels, of the channel where it is largest.
     digests : ndarray of uint64, shape (N, 2)
@@ -33,6 +33,8 @@ class Inspection(NamedTuple):
         Row and what is wrong with the image.
     damaged : list of (int, str)
         Row and what libjpeg says of an image that it decodes all the same.
+    lacking : list of (int, str)
+        Row and format of an image that is decoded here, but not by MXNet (`images.lacking`).
     """
 
     sizes: np.ndarray
@@ -40,6 +42,7 @@ class Inspection(NamedTuple):
     digests: np.ndarray
     problems: list
     damaged: list
+    lacking: list
 
     def repeated(self):
         """Yield the rows (ascending) of each group of images whose pixels are the same."""
@@ -73,7 +76,7 @@ def inspect(read, count, workers=None, name="images"):
     Inspection
     """
     found = Inspection(np.zeros((count, 2), np.uint32), np.zeros(count, np.float32), np.zeros((count, 2), np.uint64),
-                       [], [])
+                       [], [], [])
     chunks = [range(begin, min(begin + CHUNK, count)) for begin in range(0, count, CHUNK)]
     waiting, loud, workers = collections.deque(), [], workers or cores()
     with images.complaints() as heard, contextlib.ExitStack() as stack:
@@ -106,6 +109,7 @@ def inspect(read, count, workers=None, name="images"):
                     damage = heard()
                     found.damaged.extend([(row, damage)] * bool(damage))
     found.problems.sort()
+    found.lacking.sort()
     return found
 
 
@@ -116,7 +120,10 @@ def _look_at(found, row, image):
     except images.Unusable as unusable:
         found.problems.append((row, str(unusable)))
         return
-    found.sizes[row] = pixels.shape[:2]
+    name = images.lacking(image)
+    if name:
+        found.lacking.append((row, name))
+    found.sizes[row] = images.size_in_training(image)
     found.spreads[row] = cv2.meanStdDev(pixels)[1].max()
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
     digest.update(pixels)

@@ -2,6 +2,8 @@
 import glob
 import os
 
+import numpy as np
+
 from datasets import records, verification_file
 from runtime import Failure
 
@@ -59,16 +61,34 @@ def _record(entry, folder):
     """Return what a record holds, by its header, index, identities and `property`; Failure where they disagree."""
     layout = records.read_layout(folder)
     ranges = records.read_identities(layout)
-    if len(ranges) and len(ranges) != layout.classes:
-        raise Failure(f"{folder}/property says {layout.classes} identities, and train.rec has {len(ranges)}")
-    if len(ranges) and (ranges[:, 1] - ranges[:, 0]).sum() != len(layout.images):
+    ranges = ranges[ranges[:, 0] < ranges[:, 1]]
+    _check_classes(layout, ranges, folder)
+    if len(layout.identities) and (ranges[:, 1] - ranges[:, 0]).sum() != len(layout.images):
         raise Failure(f"{folder}/train.rec has {len(layout.images)} images, and its identities "
                       f"{(ranges[:, 1] - ranges[:, 0]).sum()}")
     for name in entry.files:
         if name.endswith(".bin"):
             verification_file.read(os.path.join(folder, name))
-    note = "" if entry.classes in (None, layout.classes) else f" ({entry.classes} were published)"
-    return f"here: {len(layout.images)} images of {layout.classes} identities{note}"
+    people = len(ranges) or layout.classes
+    notes = [f"{layout.classes} classes"] if layout.classes != people else []
+    notes += [f"{entry.classes} were published"] if entry.classes not in (None, people) else []
+    return f"here: {len(layout.images)} images of {people} identities" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _check_classes(layout, ranges, folder):
+    """Fail where a label is not below the classes of `property`.
+
+    More classes than identities are no fault: labels may have gaps. Where there are as many classes as identities or
+    more, only the last identity's label is read; to read all of them would take minutes from a cold disk.
+    """
+    rows = ranges if len(ranges) > layout.classes else ranges[-1:]
+    with open(layout.record, "rb") as file:
+        for offset in layout.offsets_of(rows[:, 0]).tolist():
+            content = records.read_record(file, layout.record, offset, layout.size)[0]
+            label = np.ravel(records.unpack(layout.record, offset, content)[0])[0]
+            if not 0 <= label < layout.classes:
+                raise Failure(f"{folder}/property says {layout.classes} classes, and train.rec has the label "
+                              f"{label:g}: `python datasets/check.py {folder}` says what to do")
 
 
 def _look_at_pairs(entry, root, folder):

@@ -1,9 +1,12 @@
 """The training record: `train.rec`, `train.idx`, `train.lst` and `property` in one folder.
 
-Record 0 is a header without an image, whose label is [F, L]. Records 1 … F−1 are the images, with a
-class, or an array that begins with it, as the label. Records F … L−1 hold no image either: one for
-each identity, labelled [first image, one past its last]. `property` is `classes,height,width`.
-Files of images alone, as MXNet's im2rec writes them, are read as well.
+The index gives each record a number, its key, and the byte at which the record begins. Record 0 is a header without an
+image, whose label is [F, L]. Records 1 … F−1 are the images, with a class, or an array that begins with it, as the
+label. Records F … L−1 hold no image either: one for each identity, labelled [first image, one past its last].
+`property` is `classes,height,width`, such as `85742,112,112`. The classes are the largest label + 1.
+
+The keys say what a record is; the place in the file does not. Some builders write the header last, after everything
+that it counts. Files of images alone, as MXNet's im2rec writes them, are read as well.
 """
 import contextlib
 import os
@@ -14,6 +17,7 @@ import numpy as np
 
 from datasets import text
 from datasets.files import whole_file, whole_path
+from datasets.images import DECODER, lacking
 from datasets.listing import quoted
 from runtime import Failure, mx
 
@@ -226,8 +230,90 @@ def _range(label, what, path):
     raise Failure(f"{path}: {what} has the label {label}, where two record numbers are expected; get the file again")
 
 
+def is_marker(label, image):
+    """Tell whether a record's content is that of a header or an identity: an array as the label, and no image."""
+    return np.ndim(label) > 0 and not image
+
+
+def read_header(record, size, keys, offsets, index):
+    """Read the header, which is the record that the index gives key 0.
+
+    Parameters
+    ----------
+    record : str
+        Path of the record file.
+    size : int
+        Bytes of the record file.
+    keys, offsets : ndarray of int64, shape (R,)
+        As `read_index` returns them.
+    index : str
+        Path of the index, for messages.
+
+    Returns
+    -------
+    ndarray of float32, or None
+        The header's label; None for a file of images alone.
+
+    Raises
+    ------
+    Failure
+        The index leaves out the begin or the end of the record file, or gives the header another key than 0.
+    """
+    first, last = int(offsets.min()), int(offsets.max())
+    repair = f"get both again, or write the index from the record with `python datasets/check.py --repair {record}`"
+    with open(record, "rb") as file:
+        def read(offset):
+            content, end = read_record(file, record, offset, size)
+            return unpack(record, offset, content), end
+
+        if first > 0:
+            raise Failure(f"{index} does not list the begin of {record}: {repair}")
+        (label, image), end = read(last)
+        if end != size:
+            raise Failure(f"{index} does not list the end of {record}: {repair}")
+        markers = [last] if is_marker(label, image) else []
+        if keys[0] == 0:
+            label, image = read(int(offsets[0]))[0]
+            if is_marker(label, image):
+                return label
+        if is_marker(*read(first)[0]):
+            markers.insert(0, first)
+    if markers:
+        raise Failure(f"{index} gives no header the key 0, and the record at byte {markers[0]} of {record} has the "
+                      f"label of a header or an identity: {repair}")
+    return None
+
+
+def find_stray(record, offsets, images):
+    """Say which record lies between two images and is none.
+
+    MXNet's iterator has no way to leave out such a record: it reads everything from one image to the next.
+
+    Parameters
+    ----------
+    record : str
+        Path of the record file, for the message.
+    offsets : ndarray of int64, shape (R,)
+        Of all records, in any order.
+    images : ndarray of int64, shape (N,)
+        Those of the images, in any order.
+
+    Returns
+    -------
+    str or None
+        What is wrong and what to do; None where the images follow each other.
+    """
+    inside = offsets[(offsets > images.min()) & (offsets < images.max())] if len(images) else images
+    if len(inside) <= max(len(images) - 2, 0):
+        return None
+    stray = np.setdiff1d(inside, images)[0]
+    return (f"{record}: the record at byte {stray} lies between the images and is none of them, and MXNet's iterator "
+            f"cannot leave it out: `python datasets/convert.py complete {record} OUT` writes the images in the usual "
+            "order")
+
+
 def read_layout(path):
-    """Find out where things are in a record file, reading its index and no image but the first.
+    """Find out where things are in a record file, reading its index and four records at most.
 
     Parameters
     ----------
@@ -248,31 +334,31 @@ def read_layout(path):
     size = file_size(record)
     index, folder = os.path.splitext(record)[0] + ".idx", os.path.dirname(record)
     with open(record, "rb") as file:
-        label, image = unpack(record, 0, read_record(file, record, 0, size)[0])
-        has_header = np.ndim(label) > 0 and not image  # it has labels and no image
-        if has_header or os.path.exists(index):
+        def read(offset):
+            return unpack(record, offset, read_record(file, record, offset, size)[0])
+
+        if os.path.exists(index) or is_marker(*read(0)):
             keys, offsets = read_index(index, size)
-            if read_record(file, record, int(offsets.max()), size)[1] != size:
-                raise Failure(f"{index} does not list the end of {record}: get both again, or look with "
-                              f"`python datasets/check.py {folder}`")
+            header = read_header(record, size, keys, offsets, index)
         else:
-            offsets = scan(record)
+            offsets, header = scan(record), None
             keys = np.arange(offsets.size)
-        images, identities = _ranges(label, keys, offsets, record, index) if has_header else (keys, range(0))
-        offset = int(offsets[np.searchsorted(keys, images[0])])
-        label = unpack(record, offset, read_record(file, record, offset, size)[0])[0]
+            if is_marker(*read(int(offsets[-1]))):  # a header at the end, which the index alone tells from an identity
+                read_index(index, size)
+        images, identities = (keys, range(0)) if header is None else _ranges(header, keys, record, index)
+        label, _ = read(int(offsets[np.searchsorted(keys, images[0])]))
     known = os.path.isdir(path) or os.path.exists(os.path.join(folder, "property"))
     classes, height, width = read_property(folder) if known else (None, None, None)
     return Layout(record, keys, offsets, size, images, identities, np.size(label), classes, height, width)
 
 
-def _ranges(label, keys, offsets, record, index):
+def _ranges(label, keys, record, index):
     """Return the ranges of images and identities that the header record tells."""
     first, past = _range(label, "record 0, the header,", record)
     if not 1 < first <= past:
         raise Failure(f"{record}: record 0 says that images are 1 to {first - 1} and identities {first} to {past - 1}; "
                       "get the file again")
-    if keys.size < past or keys[past - 1] != past - 1 or offsets[0] != 0:
+    if keys.size < past or keys[past - 1] != past - 1:
         raise Failure(f"{index} does not list the {past} records that the header of {record} counts: get both again")
     return range(1, first), range(first, past)
 
@@ -355,7 +441,8 @@ def write(folder, images, height=112, width=112):
     Raises
     ------
     Failure
-        There is no image, or one is out of order, or there are more than 2^24.
+        There is no image, or one is out of order, or there are more than 2^24. Or MXNet's decoder lacks the format
+        of one: `images.for_record` makes a PNG of it.
     """
     folder = os.path.abspath(folder)
     os.makedirs(folder, exist_ok=True)
@@ -375,6 +462,8 @@ def write(folder, images, height=112, width=112):
                 if identity != len(starts) - 1:
                     raise Failure(f"{path} has class {identity} after class {len(starts) - 1}: "
                                   "images of 0, 1, … have to follow each other without a gap")
+                if lacking(image):
+                    raise Failure(f"{path} is a {lacking(image)} picture, which {DECODER} lacks: convert it to PNG")
                 _put(writer, key, label, image)
                 lines.write(f"1\t{quoted(path)}\t{int(identity)}\n")
             for identity, ends in enumerate(zip(starts, starts[1:] + [key + 1]), key + 1):

@@ -1,6 +1,7 @@
 """Writing records anew from others: images left out, identities renumbered or joined.
 
-Images are copied byte for byte, one at a time; in memory are a few hundred bytes of numbers for each, not the images.
+Images are copied byte for byte, one at a time. An image of a format that MXNet's decoder lacks, such as WebP, becomes a
+PNG. In memory are a few hundred bytes of numbers for each, not the images.
 """
 import contextlib
 import itertools
@@ -10,7 +11,7 @@ import struct
 import numpy as np
 from tqdm import tqdm
 
-from datasets import identity_names, records
+from datasets import identity_names, images, records
 from runtime import Failure
 
 _HEAD = records.FRAME.size + records.HEADER.size + 4  # bytes of a record as far as the first label of an array
@@ -112,8 +113,8 @@ def write_selection(output, layouts, labels, progress=True, old=None, names=None
         raise Failure(f"{output}: no image is left to write; give a higher --threshold")
     kept = kept[np.argsort(joined[kept], kind="stable")]
     classes = np.unique(joined[kept], return_inverse=True)[1]
-    images = _copied(layouts, folders, source[kept], row[kept], classes)
-    bar = tqdm(images, desc=os.path.basename(os.path.abspath(output)), total=len(kept), unit="image", leave=False,
+    copied = _copied(layouts, folders, source[kept], row[kept], classes)
+    bar = tqdm(copied, desc=os.path.basename(os.path.abspath(output)), total=len(kept), unit="image", leave=False,
                disable=None if progress else True)
     written = records.write(output, bar, *sizes.pop())
     if old is None:
@@ -151,6 +152,10 @@ def _copied(layouts, folders, sources, rows, classes):
             label, image = records.unpack(layout.record, offset, content)
             if not image:
                 raise Failure(f"{layout.record}: record {layout.images[row]} holds no image; get the file again")
+            try:
+                image = images.for_record(image)
+            except images.Unusable as unusable:
+                raise Failure(f"{layout.record}: record {layout.images[row]}: its image {unusable}") from None
             if np.ndim(label) and further:
                 identity = [identity, *label[1:].tolist()]
             yield identity, image, f"{folders[source]}/{layout.images[row]}"

@@ -3,6 +3,7 @@ import numpy as np
 
 from datasets import verification_file
 from datasets.folds import are_even, fold_counts, usable_folds
+from datasets.images import DECODER
 from datasets.inspect_images import CONSTANT, inspect
 
 ANEW = "make the file anew with `python datasets/pairs.py`"
@@ -67,6 +68,9 @@ def check_verification_file(path, findings, workers=None, size=112, folds=10):
     found = inspect(lambda rows: (encoded[places[row]] for row in rows), len(places), workers, str(path))
     for row, problem in found.problems:
         findings.error("images", f"{path}: image {places[row]} {problem}: {ANEW}")
+    for row, name in found.lacking:
+        findings.warning(f"{name} pictures", f"{path}: image {places[row]} is a {name} picture, a format that "
+                         f"{DECODER} lacks: the original cannot read it, and it is read here; {ANEW} for the original")
     for row in np.flatnonzero((found.sizes[:, 0] > 0) & np.any(found.sizes != size, axis=1)):
         height, width = found.sizes[row]
         findings.error("sizes", f"{path}: image {places[row]} is {width}×{height} where {size}×{size} is needed: "

@@ -3,8 +3,11 @@
 `mx.io.ImageRecordIter` takes a record to end where the next one in its index begins. Given an index
 of the images alone, it would read the records that hold no image as part of the last image. So it
 gets a *sidecar*: an index that lists the n images of a worker's share and then n more entries, all at
-the record after them. Told to read the first of two parts, it reads the n images and stops there.
+the record after them. Told to read the first of two parts, it reads the n images and stops there. The sidecar's last
+line is a digest, by which a sidecar that is empty, cut or changed is found.
 """
+import contextlib
+import errno
 import glob
 import hashlib
 import math
@@ -14,7 +17,9 @@ import re
 import numpy as np
 
 from datasets.files import user_cache, whole_file
-from datasets.records import FRAME, HEADER, MAGIC, read_layout, read_record, unpack
+from datasets.record_check import UNREADABLE
+from datasets.records import FRAME, HEADER, MAGIC, find_stray, read_layout, read_record, unpack
+from recognition.record_images import SAMPLE, check_images
 from runtime import Failure, mx
 
 LARGE = 1 << 28  # bytes of a record file from which on not every record is looked at before training
@@ -22,6 +27,8 @@ AUGMENTATION = frozenset("""resize rand_crop max_crop_size min_crop_size pad fil
     max_aspect_ratio max_shear_ratio max_random_scale min_random_scale max_img_size min_img_size
     random_h random_s random_l max_random_contrast max_random_illumination""".split())
 """Options of ImageRecordIter that `augmentation` may set."""
+CROPPING = ("resize", "rand_crop", "max_crop_size", "min_crop_size", "pad", "max_img_size", "min_img_size")
+"""Those that say how images of another size come to the size of training."""
 
 
 def train_iterator(record, batch_size, classes=None, image_shape=(3, 112, 112), shuffle=True, mirror=True,
@@ -36,8 +43,8 @@ def train_iterator(record, batch_size, classes=None, image_shape=(3, 112, 112), 
     classes : int or None
         Labels have to be below it; None takes the number in `property`, where there is one.
     image_shape : (int, int, int)
-        Channels, height, width. Images that differ are cropped, the smaller ones after resizing,
-        so `property`, where there is one, has to agree.
+        Channels, height, width. The images and `property`, where there is one, have to agree. Where `augmentation`
+        has an option of `CROPPING`, only the images have to agree with `property`, or with the first of them.
     shuffle : bool
         False keeps the order of the file.
     mirror : bool
@@ -61,7 +68,8 @@ def train_iterator(record, batch_size, classes=None, image_shape=(3, 112, 112), 
     Raises
     ------
     Failure
-        The record is missing, damaged, has fewer images than a batch, or an option is unknown.
+        The record is missing, damaged, has fewer images than a batch, or an option is unknown. An image is of another
+        size, or of a format that MXNet's decoder lacks; of a file above `LARGE`, a sample of images is looked at.
     """
     return TrainIterator(record, batch_size, classes, image_shape, shuffle, mirror, augmentation, seed, epoch,
                          num_workers, part, parts, cache_dir)
@@ -85,7 +93,9 @@ class TrainIterator(mx.io.DataIter):
         unknown = sorted(set(augmentation or {}) - AUGMENTATION)
         if unknown:
             raise Failure(f"augmentation has no option {unknown[0]}: there are {', '.join(sorted(AUGMENTATION))}")
-        if layout.height and not augmentation and (layout.height, layout.width) != tuple(image_shape[1:]):
+        size, stated = tuple(image_shape[1:]), (layout.height, layout.width)
+        cropped = any((augmentation or {}).get(option) for option in CROPPING)
+        if layout.height and not cropped and stated != size:
             raise Failure(f"{layout.record} has images of {layout.width}x{layout.height}, where training takes "
                           f"{image_shape[2]}x{image_shape[1]}: make it anew at that size")
         self.record, self.classes, self.seed, self.part, self.parts = layout.record, classes, seed, part, parts
@@ -97,8 +107,11 @@ class TrainIterator(mx.io.DataIter):
             share = f" for each of {parts} workers" if parts > 1 else ""
             raise Failure(f"{layout.record} has {fewest} images{share}, fewer than a batch of {batch_size}: "
                           "take a smaller batch")
+        record = _readable(layout.record)
+        check_images(layout, stated if layout.height else None if cropped else size,
+                     "`property` says" if layout.height else "training takes", SAMPLE if layout.size > LARGE else None)
         self._options = dict(
-            augmentation or {}, path_imgrec=_readable(layout.record), data_shape=tuple(image_shape),
+            augmentation or {}, path_imgrec=record, data_shape=tuple(image_shape),
             batch_size=batch_size, label_width=layout.label_width, shuffle=shuffle, rand_mirror=mirror,
             preprocess_threads=num_workers or os.cpu_count() or 1, verbose=False,
             prefetch_buffer=1,  # MXNet never frees further ones, and there is a new iterator each epoch
@@ -197,7 +210,7 @@ def _share(count, part, parts):
 
 def _readable(path):
     """Return a path, unless MXNet takes it for something else: it has its own meaning for three signs."""
-    if re.search("[#;?]", path):
+    if UNREADABLE.search(path):
         raise Failure(f"MXNet cannot read {path}: rename what has a #, ; or ? in its name")
     return path
 
@@ -205,8 +218,10 @@ def _readable(path):
 def sidecar(layout, part, parts, cache_dir=None):
     """Return the path of the index for a worker's share of the images, after writing it where it is missing.
 
-    Its name tells the size and time of the record and its index, so that it is made anew when these
-    change; older ones are removed then. The share's records are checked once, when it is made.
+    Its name tells the size and time of the record and its index, so that a new one is made when these change. Older
+    ones are removed then. Its last line is a digest of the lines before: MXNet stops at the first line that is not two
+    numbers. A sidecar that is empty, cut or of other lines does not have that digest, and is written again. The share's
+    records are checked when it is written.
 
     Parameters
     ----------
@@ -227,22 +242,30 @@ def sidecar(layout, part, parts, cache_dir=None):
     own = user_cache(hashlib.sha256(layout.record.encode()).hexdigest()[:12])
     for folder in [cache_dir] if cache_dir else [os.path.dirname(layout.record), own]:
         path = os.path.join(os.path.abspath(folder), f".{stem}-{mark}-{part}of{parts}.idx")
-        if os.path.exists(path):
+        if _is_whole(path, layout):
             return path
         try:
+            if os.path.exists(path) and not os.path.isfile(path):  # nothing of ours: it stays as it is
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             os.makedirs(folder, exist_ok=True)
             with whole_file(path) as file:
-                _write_sidecar(file, layout, _share(len(layout.images), part, parts))
+                _write_sidecar(_Digested(file, path, layout), layout, _share(len(layout.images), part, parts))
         except OSError as error:
             refused = refused or error
             continue
-        for older in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), f".{glob.escape(stem)}-*of*.idx")):
-            if re.fullmatch(rf"\.{re.escape(stem)}-[0-9a-f]{{12}}-\d+of\d+\.idx", os.path.basename(older)) \
-                    and f"-{mark}-" not in older:
-                os.unlink(older)
+        _remove_older(path, stem, mark)
         return path
     raise Failure(f"no index can be written beside {layout.record} or in the user's cache ({refused.strerror}): "
                   "make one of the two writable, or set XDG_CACHE_HOME to a folder that is")
+
+
+def _remove_older(path, stem, mark):
+    """Remove the sidecars that belonged to the record before it changed."""
+    for older in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), f".{glob.escape(stem)}-*of*.idx")):
+        if re.fullmatch(rf"\.{re.escape(stem)}-[0-9a-f]{{12}}-\d+of\d+\.idx", os.path.basename(older)) \
+                and f"-{mark}-" not in older:
+            with contextlib.suppress(OSError):  # another process was faster, or it is none of our files
+                os.unlink(older)
 
 
 def _fingerprint(record):
@@ -255,14 +278,65 @@ def _fingerprint(record):
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
+class _Digested:
+    """A file of a sidecar's lines, which `close` ends with the line of their digest."""
+
+    def __init__(self, file, path, layout):
+        self._file, self._digest = file, _begin_digest(path, layout)
+
+    def write(self, lines):
+        self._digest.update(lines)
+        self._file.write(lines)
+
+    def close(self):
+        self._file.write(_last_line(self._digest))
+
+
+def _begin_digest(path, layout):
+    """Return the digest before the first line: of the name and of where the records are. It tells a sidecar of another
+    share, or of another record whose files have the same sizes and times.
+    """
+    digest = hashlib.blake2b(os.fsencode(os.path.basename(path)), digest_size=16)
+    digest.update(repr((len(layout.images), int(layout.images[0]), int(layout.images[-1]))).encode())
+    digest.update(np.ascontiguousarray(layout.offsets, np.int64))
+    return digest
+
+
+def _last_line(digest):
+    return f"# {digest.hexdigest()}\n".encode()
+
+
+def _is_whole(path, layout, chunk=1 << 20):
+    """Whether a sidecar is a file of lines that end with their digest."""
+    if not os.path.isfile(path):  # to open a pipe would wait
+        return False
+    digest = _begin_digest(path, layout)
+    length = len(_last_line(digest))
+    try:
+        with open(path, "rb") as file:
+            left = os.fstat(file.fileno()).st_size - length
+            while left > 0:
+                lines = file.read(min(chunk, left))
+                if not lines:
+                    return False
+                digest.update(lines)
+                left -= len(lines)
+            return left == 0 and file.read() == _last_line(digest)
+    except OSError:
+        return False
+
+
 def _write_sidecar(file, layout, share, chunk=1 << 20):
     """Write the lines of a sidecar; checks each record of a small file on the way.
 
     The heads of millions of records lie all over a large file: to look at each is to read most of it, which
     `datasets/check.py` does. Here it would keep a training run waiting for minutes.
     """
-    starts = np.sort(layout.offsets)
-    offsets = np.sort(layout.offsets_of(layout.images))[share.start:share.stop]
+    starts, images = np.sort(layout.offsets), np.sort(layout.offsets_of(layout.images))
+    stray = find_stray(layout.record, starts, images)
+    if stray:
+        raise Failure(stray)
+    offsets = images[share.start:share.stop]
     after = np.searchsorted(starts, offsets) + 1
     ends = np.append(starts, layout.size)[after]
     if layout.size <= LARGE:
@@ -271,6 +345,7 @@ def _write_sidecar(file, layout, share, chunk=1 << 20):
         for begin in range(0, len(offsets_), chunk):
             lines = [f"{row}\t{offset}\n" for row, offset in enumerate(offsets_[begin:begin + chunk].tolist(), begin)]
             file.write("".join(lines).encode())
+    file.close()
 
 
 def _check_records(layout, offsets, ends):

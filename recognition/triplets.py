@@ -19,7 +19,9 @@ import numpy as np
 from datasets.records import read_identities, read_layout, read_record, unpack
 from datasets.verification_file import decode
 from recognition.augmentation import KNOWN, augment
+from recognition.data import LARGE
 from recognition.mining import semi_hard
+from recognition.record_images import SAMPLE, check_images
 from runtime import Failure, mx
 
 SEQUENCE, MINING, AUGMENTING = range(3)  # what is random, each with a stream of numbers of its own
@@ -71,7 +73,8 @@ class TripletIterator(mx.io.DataIter):
     Raises
     ------
     Failure
-        The record is damaged, has no two images of one person, a batch does not divide by three on each device, or an
+        The record is damaged, has an image of another size or of a format that MXNet's decoder lacks, has no two
+        images of one person, a batch does not divide by three on each device, or an
         option of the augmentation is not one of them.
     """
 
@@ -91,6 +94,7 @@ class TripletIterator(mx.io.DataIter):
         self.classes = layout.classes if classes is None else classes
         self.alpha, self.max_ap, self.mirror, self.seed = alpha, max_ap, mirror, seed % 2**64
         self.part, self.parts, self.images_per_identity = part, parts, images_per_identity
+        check_images(layout, (112, 112), "training takes", SAMPLE if layout.size > LARGE else None)
         self._ranges = read_identities(layout)
         counts = np.diff(self._ranges, axis=1).ravel()
         if np.count_nonzero(counts) < 2 or counts.max() < 2:

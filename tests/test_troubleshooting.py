@@ -1,6 +1,7 @@
 """Every message in the README's table "When something goes wrong", provoked as a user would come to it."""
 import contextlib
 import inspect
+import io
 import os
 import re
 import resource
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from datasets import centres, detector, embeddings, folder, pair_lists, pairs, records, selection, verification_file
+from datasets.findings import Findings
+from datasets.record_check import check_record
 from datasets.shards import Settings
 from eval import verification
 from recognition import config as tables
@@ -149,6 +152,61 @@ def a_batch_larger_than_the_dataset(faces):
 def a_property_of_another_record(own):
     (own / "property").write_text("2,112,112\n")
     list(train_iterator(own, 12))
+
+
+def a_record_of(folder, encoded):
+    """Write images alone by MXNet's writer, which takes any bytes."""
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "w")
+    for key, content in enumerate(encoded):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, key, 0), content))
+    writer.close()
+    (folder / "property").write_text("1,112,112\n")
+    return folder
+
+
+@provokes("… an image cannot be decoded: record … is a WebP picture, which MXNet's decoder lacks …")
+def a_record_of_webp(tmp_path):
+    train_iterator(a_record_of(tmp_path, [cv2.imencode(".webp", np.zeros((112, 112, 3), np.uint8))[1].tobytes()]), 1)
+
+
+@provokes("… the image of record … is 160×160, where … 112×112 …")
+def a_record_of_several_sizes(tmp_path):
+    train_iterator(a_record_of(tmp_path, [cv2.imencode(".png", np.zeros((side, side, 3), np.uint8))[1].tobytes()
+                                          for side in (112, 160)]), 1)
+
+
+@provokes("… is a WebP picture, which MXNet's decoder lacks: convert it to PNG")
+def writing_a_record_of_webp(tmp_path):
+    records.write(tmp_path, [(0, cv2.imencode(".webp", np.zeros((112, 112, 3), np.uint8))[1].tobytes(), "a.webp")])
+
+
+def first_finding(folder):
+    """Return the first line that `datasets/check.py` prints of a dataset, without its "error: " or "warning: "."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        check_record(folder, Findings(), 1)
+    return printed.getvalue().splitlines()[0].partition(": ")[2]
+
+
+@provokes("… says … classes, and the largest label is …, which needs …")
+def a_property_with_too_few_classes(own):
+    (own / "property").write_text("5,112,112\n")
+    return first_finding(own)
+
+
+@provokes("… classes have no image: …")
+def a_property_with_more_classes_than_labels(own):
+    (own / "property").write_text("9,112,112\n")
+    return first_finding(own)
+
+
+@provokes("… lies between the images and is none of them …")
+def a_header_in_the_middle(faces, tmp_path):
+    reader = mx.recordio.MXIndexedRecordIO(str(faces / "train.idx"), str(faces / "train.rec"), "r")
+    writer = mx.recordio.MXIndexedRecordIO(str(tmp_path / "train.idx"), str(tmp_path / "train.rec"), "w")
+    for key in [*range(1, 9), 0, *range(9, 31)]:
+        writer.write_idx(key, reader.read_idx(key))
+    writer.close()
+    train_iterator(tmp_path / "train.rec", 8).next()
 
 
 @provokes("the loss is nan after step …")

@@ -52,8 +52,11 @@ def test_a_record(tmp_path):
     found = state("emore", tmp_path)
     assert found["here"] and found["whole"]
     assert found["state"] == "here: 3 images of 3 identities (85742 were published)"
-    (folder / "property").write_text("4,112,112")
-    assert not state("emore", tmp_path)["whole"] and "says 4 identities" in state("emore", tmp_path)["state"]
+    (folder / "property").write_text("4,112,112")  # a class without an image
+    assert state("emore", tmp_path)["whole"]
+    assert state("emore", tmp_path)["state"] == "here: 3 images of 3 identities (4 classes, 85742 were published)"
+    (folder / "property").write_text("2,112,112")
+    assert not state("emore", tmp_path)["whole"] and "says 2 classes" in state("emore", tmp_path)["state"]
     (folder / "property").unlink()
     assert state("emore", tmp_path)["state"] == "lacks property"
     (folder / "property").write_text("3,112,112")
@@ -62,6 +65,14 @@ def test_a_record(tmp_path):
         (folder / "train.rec").write_bytes(content[:size])
         found = state("emore", tmp_path)
         assert found["here"] and found["whole"] is False and "\n" not in found["state"]
+
+
+@pytest.mark.parametrize(("case", "words"), [
+    ("header_last", "here: 30 images of 6 identities (85742 were published)"),
+    ("labels_gap", "here: 30 images of 6 identities (51 classes, 85742 were published)")])
+def test_records_of_other_builders(shared, tmp_path, case, words):
+    (tmp_path / "faces_emore").symlink_to(shared / "cases" / case)
+    assert state("emore", tmp_path)["whole"] and state("emore", tmp_path)["state"] == words
 
 
 def test_a_verification_file_in_any_folder(tmp_path):

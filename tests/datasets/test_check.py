@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import records, verification_file
+from datasets import convert, records, verification_file
 from datasets.findings import Findings
 from datasets.inspect_images import inspect
 from datasets.record_check import check_record
@@ -80,7 +80,7 @@ def test_installed_dataset(orl, command):
     ({"items": replaced(4, image=b"not an image")}, "error", "record 5", "is not a JPEG"),
     ({"items": replaced(4, image=picture(5)[:-200])}, "error", "record 5", "is cut short"),
     ({"items": replaced(4, image=b"")}, "error", "record 5", "is empty"),
-    ({"items": replaced(4, image=picture(5, size=96))}, "error", "record 5", "96×96 where the others are 112×112"),
+    ({"items": replaced(4, image=picture(5, size=96))}, "error", "record 5", "96×96 where 112×112 is expected"),
     ({"items": replaced(4, image=BLANK)}, "warning", "record 5", "nearly one colour"),
     ({"items": replaced(4, image=DAMAGED)}, "warning", "record 5", "damaged"),
     ({"items": replaced(4, image=picture(10))}, "warning", "records 4, 5 of class 1", "one image 2 times"),
@@ -96,6 +96,59 @@ def test_one_fault(tmp_path, capsys, options, severity, where, words):
     assert any(line.startswith(severity) and where in line and words in line for line in lines), lines
     if severity == "warning":
         assert len(lines) == 1
+
+
+@pytest.mark.parametrize(("suffix", "options", "name"), [
+    (".webp", [], "WebP"), (".ppm", [], "PPM"), (".pgm", [], "PGM"),
+    (".tif", [cv2.IMWRITE_TIFF_COMPRESSION, 8], "TIFF (Deflate)"), (".tif", [cv2.IMWRITE_TIFF_COMPRESSION, 5], None)])
+def test_pictures_that_mxnet_lacks(tmp_path, capsys, suffix, options, name):
+    pixels = cv2.imdecode(np.frombuffer(picture(77), np.uint8), cv2.IMREAD_GRAYSCALE if suffix == ".pgm" else 1)
+    image = cv2.imencode(suffix, pixels, options)[1].tobytes()
+    lines, _ = found(write(tmp_path / "a", replaced(4, image=image)), capsys)
+    images, issame = bin_pairs()
+    images[6] = image
+    of_bin, _ = found(bin_file(tmp_path / "a.bin", images, issame), capsys)
+    if not name:
+        assert lines == of_bin == []
+        return
+    assert len(lines) == len(of_bin) == 1
+    assert lines[0].startswith("error") and "record 5" in lines[0] and f"a {name} picture" in lines[0]
+    assert "convert.py complete" in lines[0]
+    assert of_bin[0].startswith("warning") and "image 6" in of_bin[0] and f"a {name} picture" in of_bin[0]
+
+
+@pytest.mark.parametrize(("sides", "stated", "words"), [
+    ([160] * 9, 160, ["its images are 160×160, as that of record 1, where training takes 112×112"]),
+    ([160] * 9, 112, ["property says 112×112 where the images are 160×160, as that of record 1",
+                      "where training takes"]),
+    ([160] * 7 + [112] * 2, 112, [f"record {key}: its image is 160×160 where 112×112 is expected"
+                                  for key in range(1, 8)]),
+    ([112] * 8 + [96], 112, ["record 9: its image is 96×96 where 112×112 is expected"])])
+def test_sizes(tmp_path, capsys, sides, stated, words):
+    """What `property` says is what the images are judged by, also where most of them are of another size."""
+    items = [(label, picture(row, side)) for row, ((label, _), side) in enumerate(zip(pictures(), sides))]
+    folder = write(tmp_path / "a", items)
+    (folder / "property").write_text(f"3,{stated},{stated}\n")
+    lines, _ = found(folder, capsys)
+    assert len(lines) == len(words)
+    for part in words:
+        assert sum(line.startswith("error") and part in line for line in lines) == 1
+
+
+def test_a_path_that_mxnet_cannot_read(tmp_path, capsys):
+    lines, _ = found(write(tmp_path / "a#b"), capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith("error")
+    assert "rename" in lines[0]
+
+
+def test_cases(shared, command):
+    for case, words in (("img_webp", "is a WebP picture"), ("img_mixed_size", "160×160 where 112×112 is expected")):
+        if not (shared / "cases" / case).is_dir():
+            pytest.skip("the cases are not at ../shared")
+        done = command("datasets/check.py", shared / "cases" / case)
+        assert done.returncode == 1
+        assert [line for line in done.stdout.splitlines() if "record" in line and words in line]
 
 
 @pytest.mark.parametrize("label", [3.0, -1.0, 0.5, float("nan"), float("inf"), 1e30])
@@ -118,8 +171,7 @@ def test_identities_against_labels(tmp_path, capsys):
     assert "no identity record for 1 images, the first of them record 6" in text
 
 
-@pytest.mark.parametrize(("text", "words"), [("4,112,112", "says 4 identities where the record has 3"),
-                                             ("3,96,96", "says 96×96 where the images are 112×112"),
+@pytest.mark.parametrize(("text", "words"), [("3,96,96", "says 96×96 where the images are 112×112"),
                                              ("three", "has to be one line"), (None, "is missing"),
                                              ("2147483647,112,112", "says 2147483647")])
 def test_property(tmp_path, capsys, text, words):
@@ -129,6 +181,180 @@ def test_property(tmp_path, capsys, text, words):
     assert len(lines) == 1
     assert words in lines[0]
     assert "--repair" in lines[0] or text == "three"
+
+
+def labelled(labels):
+    """Return pictures of 3 + 2 + 4 images with these labels for the three people."""
+    return [(labels[label], image) for label, image in pictures()]
+
+
+def stated(folder, classes):
+    (folder / "property").write_text(f"{classes},112,112\n")
+    return folder
+
+
+@pytest.mark.parametrize(("labels", "classes", "absent"), [
+    ([0, 25, 50], 51, "48 of 51 classes have no image: 1, 2, 3, 4, 5, …"),
+    ([0, 1, 2], 4, "1 of 4 classes have no image: 3"),
+    ([1, 2, 3], 4, "1 of 4 classes have no image: 0"), ([2, 0, 1], 3, None),
+    ([0, 1, 2], 1 << 24, "16777213 of 16777216 classes have no image: 3, 4, 5, 6, 7, …")])
+def test_classes_without_an_image_are_one_warning(tmp_path, capsys, labels, classes, absent):
+    write(tmp_path / "a", labelled(labels))
+    lines, summary = found(stated(tmp_path / "a", classes), capsys)
+    assert len(lines) == (absent is not None), lines
+    if absent:
+        assert lines[0].startswith("warning") and absent in lines[0] and "convert.py complete" in lines[0]
+    assert "9 images of 3 identities" in summary
+
+
+@pytest.mark.parametrize(("labels", "classes", "needed", "wrong"), [
+    ([0, 25, 50], 3, 51, range(4, 10)), ([0, 25, 50], 50, 51, range(6, 10)), ([1, 2, 3], 3, 4, range(6, 10))])
+def test_property_with_too_few_classes(tmp_path, capsys, labels, classes, needed, wrong):
+    """It is an error that names property, and training's refusal names the same labels."""
+    write(tmp_path / "a", labelled(labels))
+    lines, _ = found(stated(tmp_path / "a", classes), capsys)
+    errors = [line for line in lines if line.startswith("error")]
+    assert all(words in errors[0] for words in (f"property says {classes} classes", f"needs {needed}", "--repair"))
+    assert [line.split(" has the label")[0].split("record ")[1] for line in errors[1:]] == [str(key) for key in wrong]
+    (tmp_path / "a" / "property").unlink()
+    lines, summary = found(tmp_path / "a", capsys, repair=True)
+    assert (tmp_path / "a" / "property").read_text() == f"{needed},112,112\n"
+    assert "0 errors, 1 warnings" in summary
+
+
+def test_property_beyond_what_a_label_can_name(tmp_path, capsys):
+    write(tmp_path / "a")
+    lines, _ = found(stated(tmp_path / "a", 2147483647), capsys)
+    assert len(lines) == 1 and lines[0].startswith("error") and "says 2147483647 classes" in lines[0]
+
+
+def test_two_identity_records_of_one_class(tmp_path, capsys):
+    write(tmp_path / "a", labelled([0, 1, 0]))
+    lines, _ = found(stated(tmp_path / "a", 2), capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith("warning") and "identity records 10 and 12 are both of class 0" in lines[0]
+
+
+def test_labels_with_gaps_of_the_case(shared, tmp_path, capsys):
+    lines, summary = found(shared / "cases" / "labels_gap", capsys)
+    assert len(lines) == 1 and lines[0].startswith("warning") and "45 of 51 classes have no image" in lines[0]
+    assert "30 images of 6 identities, 112×112: 0 errors, 1 warnings" in summary
+    for name in ("train.rec", "train.idx"):
+        (tmp_path / name).write_bytes((shared / "cases" / "labels_gap" / name).read_bytes())
+    found(tmp_path, capsys, repair=True)
+    assert (tmp_path / "property").read_text() == "51,112,112\n"
+
+
+def entries(items=None):
+    """Return {key: (label, image)} of all records of a whole set."""
+    items = pictures() if items is None else items
+    ends = np.cumsum([0, *PEOPLE]) + 1
+    return dict(enumerate([((len(items) + 1, len(items) + 1 + len(PEOPLE)), b""), *items,
+                           *((pair, b"") for pair in zip(ends, ends[1:]))]))
+
+
+def write_in(folder, order, contents=None, numbers=True):
+    """Write records in an order of keys; `numbers` says whether each has its key in itself."""
+    contents = contents or entries()
+    folder.mkdir(exist_ok=True)
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "w")
+    for key in order:
+        label, image = contents[key]
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, label, key if numbers else 0, 0), image))
+    writer.close()
+    return stated(folder, len(PEOPLE))
+
+
+ORDERS = {"last": [*range(1, 13), 0], "after the images": [*range(1, 10), 0, 10, 11, 12],
+          "after the identities": [10, 11, 12, 0, *range(1, 10)], "identities first": [10, 11, 12, *range(1, 10), 0],
+          "images backwards": [0, *range(9, 0, -1), 10, 11, 12]}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("numbers", [True, False])
+def test_header_wherever_it_lies(tmp_path, capsys, order, numbers):
+    write_in(tmp_path / "a", order, numbers=numbers)
+    lines, summary = found(tmp_path / "a", capsys)
+    assert not [line for line in lines if line.startswith("error")]
+    assert "9 images of 3 identities, 112×112: 0 errors" in summary
+    assert found(tmp_path / "a", capsys, repair=True)[0] == lines  # what fits is not touched
+
+
+def test_header_last_is_without_a_warning(tmp_path, capsys):
+    assert found(write_in(tmp_path / "a", ORDERS["last"]), capsys)[0] == []
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_repair_finds_the_header_wherever_it_lies(tmp_path, capsys, order):
+    write_in(tmp_path / "a", order)
+    index = tmp_path / "a" / "train.idx"
+    lines = sorted(index.read_text().splitlines(), key=lambda line: int(line.split()[0]))
+    for content in (None, "0\t0\n", "".join(f"{row}\t{line.split()[1]}\n" for row, line in enumerate(
+            sorted(lines, key=lambda line: int(line.split()[1]))))):  # the last: numbered as the records lie
+        index.unlink() if content is None else index.write_text(content)
+        if content and content.startswith("0\t0\n1\t") and order[0] == 0:
+            continue  # an index in the order of the file, whose header comes first, is taken as it is
+        with pytest.raises(Failure, match=r"train\.(idx|rec)"):
+            records.read_layout(tmp_path / "a")
+        assert any(line.startswith("error") and "train.idx" in line for line in found(tmp_path / "a", capsys)[0])
+        shown, summary = found(tmp_path / "a", capsys, repair=True)
+        assert len(shown) == 1 and shown[0].startswith("repaired: ") and "0 errors, 0 warnings" in summary
+        assert index.read_text().splitlines() == lines
+        index.unlink()
+        index.write_text("".join(line + "\n" for line in lines))
+
+
+def test_repair_without_numbers_in_the_records(tmp_path, capsys):
+    """Images are numbered as they come, and identity records after them."""
+    write_in(tmp_path / "a", ORDERS["identities first"], numbers=False)
+    (tmp_path / "a" / "train.idx").unlink()
+    assert "0 errors, 0 warnings" in found(tmp_path / "a", capsys, repair=True)[1]
+    layout = records.read_layout(tmp_path / "a")
+    assert [(label, image) for _, label, image in records.iterate(layout)] == pictures()
+    assert records.read_identities(layout).tolist() == [[1, 4], [4, 6], [6, 10]]
+
+
+def test_repair_without_the_header(tmp_path, capsys):
+    """The last identity record is not taken for the header that was cut off."""
+    write_in(tmp_path / "a", range(1, 13))
+    index = tmp_path / "a" / "train.idx"
+    for content in (index.read_text(), None):
+        index.unlink() if content is None else index.write_text(content)
+        for repair in (False, True):
+            lines, _ = found(tmp_path / "a", capsys, repair=repair)
+            assert any(line.startswith("error") and "none of them counts the 12 records" in line for line in lines)
+        with pytest.raises(Failure, match=r"train\.idx"):
+            records.read_layout(tmp_path / "a")
+
+
+@pytest.mark.parametrize("order", [[*range(1, 5), 0, *range(5, 13)], [0, *range(1, 5), 11, *range(5, 11), 12]])
+def test_record_between_the_images(tmp_path, capsys, order):
+    """MXNet's iterator cannot leave it out: an error with the way out, which works."""
+    write_in(tmp_path / "a", order)
+    lines, _ = found(tmp_path / "a", capsys)
+    errors = [line for line in lines if line.startswith("error")]
+    assert len(errors) == 1 and "lies between the images" in errors[0] and "convert.py complete" in errors[0]
+    assert convert.complete(tmp_path / "a", tmp_path / "b") == (9, 3)
+    assert found(tmp_path / "b", capsys)[0] == []
+    assert [entry[1:] for entry in records.iterate(tmp_path / "b")] == pictures()
+
+
+def test_images_alone_with_a_record_that_holds_none(tmp_path, capsys):
+    contents = {key: entry for key, entry in entries().items() if 1 <= key <= 9}
+    contents[4] = ((1, 4), b"")
+    write_in(tmp_path / "a", range(1, 10), contents)
+    lines, _ = found(tmp_path / "a", capsys)
+    assert any(line.startswith("error") and "record 4" in line and "holds no image" in line for line in lines), lines
+
+
+def test_header_last_of_the_case(shared, tmp_path, capsys):
+    case = shared / "cases" / "header_last"
+    lines, summary = found(case, capsys)
+    assert lines == [] and "30 images of 6 identities, 112×112: 0 errors, 0 warnings" in summary
+    (tmp_path / "train.rec").write_bytes((case / "train.rec").read_bytes())
+    assert "0 errors" in found(tmp_path, capsys, repair=True)[1]
+    assert (tmp_path / "property").read_text() == "6,112,112\n"
+    assert sorted((tmp_path / "train.idx").open()) == sorted((case / "train.idx").open())
 
 
 INDEXES = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets import convert, records
+from datasets import convert, records, selection
 from runtime import Failure, mx
 
 
@@ -34,7 +34,7 @@ def contents(folder):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(people=st.lists(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([".jpg", ".png", ".bmp", ".webp"])),
+@given(people=st.lists(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([".jpg", ".png", ".bmp", ".tif"])),
                                 min_size=1, max_size=3), min_size=1, max_size=4),
        extra=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=2))
 def test_there_and_back(tmp_path_factory, people, extra):
@@ -46,6 +46,49 @@ def test_there_and_back(tmp_path_factory, people, extra):
     assert number == sum(map(len, people)) == len(list((tmp_path / "files").glob("*/*")))
     assert convert.pack(tmp_path / "files", tmp_path / "b") == (number, len(people))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def header_last(folder, other):
+    """Copy a record so that its header comes after everything else."""
+    other.mkdir()
+    layout = records.read_layout(folder)
+    reader = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "r")
+    writer = mx.recordio.MXIndexedRecordIO(str(other / "train.idx"), str(other / "train.rec"), "w")
+    for key in [*layout.keys[1:].tolist(), 0]:
+        writer.write_idx(key, reader.read_idx(key))
+    writer.close()
+    (other / "property").write_bytes((folder / "property").read_bytes())
+    return other
+
+
+def test_header_last_is_as_the_usual_layout(tmp_path):
+    """For unpacking, completing, labels and selections, and so for embedding, joining and overlaps."""
+    images = [(label, encoded(10 * label + number)) for label in range(3) for number in range(4)]
+    records.write(tmp_path / "a", [(*one, "x") for one in images], 16, 16)
+    other = header_last(tmp_path / "a", tmp_path / "b")
+    assert convert.unpack(other, tmp_path / "files") == 12
+    for key, (label, image) in enumerate(images, 1):
+        assert (tmp_path / "files" / f"{label:08d}" / f"{key:02d}.jpg").read_bytes() == image
+    assert len(list((tmp_path / "files").glob("*/*"))) == 12
+    assert convert.complete(other, tmp_path / "completed") == (12, 3)
+    assert contents(tmp_path / "completed") == contents(tmp_path / "a")
+    layout = records.read_layout(other)
+    labels = selection.image_labels(layout)
+    assert labels.tolist() == [label for label, _ in images]
+    assert selection.write_selection(tmp_path / "selected", [layout], [labels], progress=False) == (12, 3)
+    assert contents(tmp_path / "selected") == contents(tmp_path / "a")
+
+
+def test_header_last_of_the_case(shared, tmp_path):
+    assert convert.unpack(shared / "cases" / "header_last", tmp_path / "files") == 30
+    sizes = [path.stat().st_size for path in (tmp_path / "files").glob("*/*")]
+    assert len(sizes) == 30 and min(sizes) > 7000
+
+
+def test_labels_with_gaps_are_renumbered(shared, tmp_path):
+    assert convert.complete(shared / "cases" / "labels_gap", tmp_path / "out") == (30, 6)
+    assert (tmp_path / "out" / "property").read_text() == "6,112,112\n"
+    assert (tmp_path / "out" / "identities.txt").read_text() == "".join(f"{new}\t5\t{10 * new}\n" for new in range(6))
 
 
 def test_files_are_the_images(tmp_path):
@@ -81,6 +124,29 @@ def test_a_whole_record_stays_itself(faces, tmp_path):
         convert.complete(faces, faces)
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".ppm"])
+def test_pictures_that_mxnet_lacks_become_png(tmp_path, suffix):
+    """Their pixels stay, and so do the bytes of the other images."""
+    entries = [(0.0, encoded(0)), (1.0, encoded(1, suffix)), (0.0, encoded(2, suffix)), (1.0, encoded(3, ".png"))]
+    path = image_only(tmp_path / "images.rec", entries)
+    assert convert.unpack(path, tmp_path / "files") == 4
+    assert sum(name.suffix == suffix for name in (tmp_path / "files").glob("*/*")) == 2
+    assert convert.complete(path, tmp_path / "a") == convert.pack(tmp_path / "files", tmp_path / "b") == (4, 2)
+    for folder in ("a", "b"):
+        written = [image for _, _, image in records.iterate(tmp_path / folder)]
+        assert [written[0], written[3]] == [entries[0][1], entries[3][1]]
+        for image, source in (written[1], entries[2][1]), (written[2], entries[1][1]):
+            np.testing.assert_array_equal(mx.image.imdecode(image).asnumpy()[:, :, ::-1],
+                                          cv2.imdecode(np.frombuffer(source, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_pictures_that_nobody_reads(tmp_path):
+    path = image_only(tmp_path / "images.rec", [(0.0, encoded(1)), (0.0, b"GIF89a" + bytes(50))])
+    with pytest.raises(Failure, match="image 1 is a GIF picture"):
+        convert.complete(path, tmp_path / "out")
+    assert not (tmp_path / "out" / "train.rec").exists()
+
+
 @pytest.mark.parametrize("label", [-1.0, 0.5, np.nan, np.inf, 1e30])
 def test_labels_that_are_no_classes(tmp_path, label):
     path = image_only(tmp_path / "images.rec", [(0.0, encoded(1)), (label, encoded(2))])
@@ -95,7 +161,13 @@ def test_images_of_several_sizes_or_none(tmp_path):
         path = image_only(tmp_path / "images.rec", [(0.0, encoded(1)), (0.0, image)])
         with pytest.raises(Failure, match=f"image 1 {words}|image 1 is {words}"):
             convert.complete(path, tmp_path / "out")
-        convert.unpack(path, tmp_path / words)  # files can be anything
+        if image:
+            convert.unpack(path, tmp_path / words)  # files can be anything, but not empty
+        else:
+            with pytest.raises(Failure, match="record 1 holds no image"):
+                convert.unpack(path, tmp_path / words)
+            assert not (tmp_path / words).exists()
+            continue
         assert len(list((tmp_path / words).glob("00000000/*"))) == 2
         with pytest.raises(Failure, match=words):
             convert.pack(tmp_path / words, tmp_path / "out")
@@ -144,6 +216,10 @@ def test_command(faces, tmp_path, root):
         assert (done.returncode, done.stderr) == (0, "")
         assert "24 images" in done.stdout
     assert contents(faces) == contents(tmp_path / "back")
+    path = image_only(tmp_path / "images.rec", [(0.0, encoded(1, ".webp")), (0.0, encoded(2, ".webp"))])
+    done = subprocess.run([*run, "complete", str(path), str(tmp_path / "c")], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 WebP pictures became PNG, for MXNet's decoder lacks WebP\n" in done.stdout
     done = subprocess.run([*run, "unpack", str(tmp_path / "none"), str(tmp_path / "x")], capture_output=True, text=True)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from datasets import images
 from datasets.images import Unusable
+from runtime import mx
 
 PIXELS = cv2.resize(np.random.RandomState(0).randint(0, 256, (4, 6, 3)).astype(np.uint8), (60, 40),
                     interpolation=cv2.INTER_CUBIC)
@@ -150,8 +151,76 @@ def test_damaged_bytes(form, changes):
             assert "\n" not in str(unusable)
 
 
+def mxnet_reads(image):
+    """Whether MXNet's own decoder gives an image of the size that Pillow reads."""
+    try:
+        return mx.image.imdecode(image).shape == (*Image.open(io.BytesIO(image)).size[::-1], 3)
+    except mx.base.MXNetError:
+        return False
+
+
+READ = [("JPEG", "RGB", {}), ("JPEG", "RGB", {"progressive": True}), ("JPEG", "L", {}), ("JPEG", "CMYK", {}),
+        ("PNG", "RGB", {}), ("PNG", "RGBA", {}), ("PNG", "P", {}), ("PNG", "1", {}), ("PNG", "LA", {}),
+        ("PNG", "I;16", {}), ("BMP", "RGB", {}), ("BMP", "P", {}), ("BMP", "1", {}), ("TIFF", "RGB", {}),
+        ("TIFF", "P", {}), ("TIFF", "RGBA", {}),
+        ("TIFF", "RGB", {"compression": "tiff_lzw"}), ("TIFF", "L", {"compression": "packbits"}),
+        ("TIFF", "1", {"compression": "group3"}), ("TIFF", "1", {"compression": "group4"}),
+        ("TIFF", "1", {"compression": "tiff_ccitt"})]
+LACKING = [("WEBP", "RGB", {}, "WebP"), ("WEBP", "RGBA", {"lossless": True}, "WebP"), ("PPM", "RGB", {}, "PPM"),
+           ("PPM", "L", {}, "PGM"), ("PPM", "1", {}, "PBM"), ("GIF", "P", {}, "GIF"),
+           ("JPEG2000", "RGB", {}, "JPEG 2000"),
+           ("TIFF", "RGB", {"compression": "tiff_deflate"}, "TIFF (Deflate)"), ("DDS", "RGB", {}, "DDS"),
+           ("TIFF", "RGB", {"compression": "tiff_adobe_deflate"}, "TIFF (Deflate)"),
+           ("TIFF", "RGB", {"compression": "jpeg"}, "TIFF (JPEG)"), ("ICO", "RGB", {}, "Windows icon"),
+           ("TIFF", "L", {"compression": "lzma"}, "TIFF (LZMA)"), ("TIFF", "RGB", {"big_tiff": True}, "BigTIFF")]
+
+
+@pytest.mark.parametrize(("form", "mode", "options"), READ)
+def test_formats_that_mxnet_reads(form, mode, options):
+    image = saved(form, mode, **options)
+    assert mxnet_reads(image)
+    assert images.lacking(image) is None
+    assert images.for_record(image) is image
+    assert images.size_in_training(image) == (40, 60)
+
+
+@pytest.mark.parametrize(("form", "mode", "options", "name"), LACKING)
+def test_formats_that_mxnet_lacks(form, mode, options, name):
+    image = saved(form, mode, **options)
+    assert not mxnet_reads(image)
+    assert images.lacking(image) == name
+    if name in ("GIF", "JPEG 2000", "DDS", "Windows icon", "BigTIFF"):
+        with pytest.raises(Unusable, match=f"a {name} picture"):
+            images.for_record(image)
+    elif name != "TIFF (LZMA)":  # which OpenCV lacks as well
+        kept = images.for_record(image)
+        assert mxnet_reads(kept)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(kept))), images.decode(image))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("turned", [1, 3, 6, 8])
+def test_size_in_training(tmp_path, form, turned):
+    """A white image within a black margin: its size is how much of the iterator's crop is white."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[274] = turned
+    options = {"tiffinfo": exif} if form == "TIFF" else {"exif": exif}
+    Image.fromarray(np.full((40, 60, 3), 255, np.uint8)).save(file, form, **options)
+    writer = mx.recordio.MXIndexedRecordIO(str(tmp_path / "a.idx"), str(tmp_path / "a.rec"), "w")
+    writer.write_idx(0, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, 0, 0), file.getvalue()))
+    writer.close()
+    data = mx.io.ImageRecordIter(path_imgrec=str(tmp_path / "a.rec"), path_imgidx=str(tmp_path / "a.idx"), pad=20,
+                                 fill_value=0, data_shape=(3, 80, 80), batch_size=1, preprocess_threads=1,
+                                 verbose=False).next().data[0].asnumpy()[0, 0]
+    white = np.argwhere(data > 128)
+    assert images.size_in_training(file.getvalue()) == tuple(np.ptp(white, axis=0) + 1)
+    if form != "TIFF":  # which OpenCV turns whatever it is told
+        assert images.decode_as_mxnet(file.getvalue()).shape[:2] == images.size_in_training(file.getvalue())
+
+
 @pytest.mark.parametrize(("image", "words"), [
-    (b"", "empty"), (b"GIF89a" + bytes(20), "not a JPEG"), (bytes(100), "not a JPEG"), (b"\xff\xd8\xff", "damaged"),
+    (b"", "empty"), (b"GIF89a" + bytes(20), "is a GIF picture"), (bytes(100), "not a JPEG"),
+    (b"\xff\xd8\xff", "damaged"),
     (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"), (b"\x89PNG\r\n\x1a\n", "damaged"), (b"P5 0 5 255\n", "no pixels")])
 def test_no_picture(image, words):
     with pytest.raises(Unusable, match=words):

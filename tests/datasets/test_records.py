@@ -36,6 +36,15 @@ def image_only(path, images, index=True, first=0):
     return path
 
 
+@pytest.mark.parametrize(("image", "name"), [
+    (b"RIFF\x50\0\0\0WEBPVP8 " + bytes(64), "WebP"), (b"P6\n2 1\n255\n" + bytes(6), "PPM"),
+    (b"P5 2 1 255\n" + bytes(2), "PGM"), (b"GIF89a" + bytes(30), "GIF")])
+def test_pictures_that_mxnet_lacks_are_not_written(tmp_path, image, name):
+    with pytest.raises(Failure, match=f"1.x is a {name} picture, .* PNG"):
+        records.write(tmp_path, [*IMAGES[:2], (0, image, "1.x")])
+    assert os.listdir(tmp_path) == []
+
+
 def test_reads_as_the_original_reads(folder):
     reader = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "r")
     header, content = mx.recordio.unpack(reader.read_idx(0))

@@ -1,4 +1,5 @@
 """Records without overlapping identities, and records joined: what is in them, byte for byte, by MXNet's own reader."""
+import cv2
 import numpy as np
 import pytest
 
@@ -156,6 +157,22 @@ def test_images_of_any_order_and_in_parts(tmp_path):
     layout = records.read_layout(tmp_path / "a.rec")
     assert selection.write_selection(tmp_path / "out", [layout], [selection.image_labels(layout)]) == (4, 2)
     assert read_with_mxnet(tmp_path / "out") == {0: [images[1], images[3]], 1: [images[0], images[2]]}
+
+
+def test_pictures_that_mxnet_lacks_become_png(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (112, 112, 3)).astype(np.uint8)
+    source = [cv2.imencode(".webp", pixels)[1].tobytes(), cv2.imencode(".jpg", pixels)[1].tobytes()]
+    writer = mx.recordio.MXIndexedRecordIO(str(tmp_path / "a.idx"), str(tmp_path / "a.rec"), "w")
+    for key, image in enumerate(source):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, key, 0), image))
+    writer.close()
+    (tmp_path / "property").write_text("1,112,112")
+    layout = records.read_layout(tmp_path / "a.rec")
+    selection.write_selection(tmp_path / "out", [layout], [selection.image_labels(layout)])
+    png, jpeg = read_with_mxnet(tmp_path / "out")[0]
+    assert jpeg == source[1]
+    np.testing.assert_array_equal(mx.image.imdecode(png).asnumpy()[:, :, ::-1],
+                                  cv2.imdecode(np.frombuffer(source[0], np.uint8), cv2.IMREAD_COLOR))
 
 
 def test_a_label_that_is_no_class(made, tmp_path):

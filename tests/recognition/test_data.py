@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from datasets import records
+from recognition import data
 from recognition.data import train_iterator
+from recognition.triplets import TripletIterator
 from runtime import Failure, mx
 
 COUNT, PEOPLE = 103, 11  # 103 is prime: no number of workers divides it
@@ -143,6 +145,64 @@ def test_images_alone(tmp_path, index, width):
                 worker.reset()
 
 
+def laid_out(folder, order, width=1):
+    """Write the numbered images in the published layout, its records in an order of their keys."""
+    first = [next(i for i in range(COUNT) if person(i) == who) + 1 for who in range(PEOPLE)]
+    labels = {0: (COUNT + 1, COUNT + 1 + PEOPLE),
+              **{key: float(person(key - 1)) if width == 1 else [person(key - 1), *[7] * (width - 1)]
+                 for key in range(1, COUNT + 1)},
+              **{COUNT + 1 + who: ends for who, ends in enumerate(zip(first, [*first[1:], COUNT + 1]))}}
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "w")
+    for key in order:
+        content = image(key - 1) if 1 <= key <= COUNT else b""
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, labels[key], key, 0), content))
+    writer.close()
+    (folder / "property").write_text(f"{PEOPLE},112,112\n")
+    return folder
+
+
+IMAGES, IDENTITIES = list(range(1, COUNT + 1)), list(range(COUNT + 1, COUNT + 1 + PEOPLE))
+MIXED = np.random.RandomState(0).permutation(IMAGES).tolist()
+ORDERS = {"header last": [*IMAGES, *IDENTITIES, 0], "after the images": [*IMAGES, 0, *IDENTITIES],
+          "identities first": [*IDENTITIES, 0, *IMAGES], "around": [*IDENTITIES, *IMAGES, 0],
+          "mixed": [0, *MIXED, *IDENTITIES], "mixed, header last": [*MIXED, *IDENTITIES[::-1], 0],
+          "identities around": [*IDENTITIES[:4], *MIXED, *IDENTITIES[4:], 0]}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize(("large", "width"), [(False, 1), (True, 1), (False, 2), (True, 3)])
+def test_header_wherever_it_lies(tmp_path, monkeypatch, order, large, width):
+    if large:
+        monkeypatch.setattr(data, "LARGE", 0)
+    laid_out(tmp_path, order, width)
+    for parts in (1, 3):
+        workers = [train_iterator(tmp_path, 10, part=part, parts=parts) for part in range(parts)]
+        for _ in range(2):
+            got = [epoch(worker) for worker in workers]
+            assert sorted(grey for greys, _ in got for grey in greys) == list(range(COUNT))
+            assert all(labels == [person(grey) for grey in greys] for greys, labels in got)
+            for worker in workers:
+                worker.reset()
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("stray", [0, COUNT + 1])
+def test_record_between_the_images(tmp_path, monkeypatch, large, stray):
+    """MXNet's iterator would read it as an image."""
+    if large:
+        monkeypatch.setattr(data, "LARGE", 0)
+    order = [key for key in [0, *IMAGES, *IDENTITIES] if key != stray]
+    laid_out(tmp_path, [*order[:50], stray, *order[50:]])
+    fails("lies between the images.*convert.py complete", tmp_path, 10)
+    assert sidecars(tmp_path) == []
+
+
+def test_header_last_of_the_case(shared, tmp_path):
+    labels = [label for batch in train_iterator(shared / "cases" / "header_last", 6, cache_dir=tmp_path)
+              for label in batch.label[0].asnumpy().tolist()]
+    assert sorted(labels) == sorted(5 * list(range(6)))
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_few_images(tmp_path, count, parts):
@@ -253,11 +313,96 @@ def test_sidecar_is_kept_and_made_anew_when_the_record_changes(folder):
     epoch(train_iterator(folder, 10))
     assert [os.stat(folder / name).st_mtime_ns for name in sidecars(folder)] == times
     (folder / ".train-notes.idx").write_text("somebody's own")
-    records.write(folder, ((0, image(i, 112 + i % 2), "a") for i in range(50)))
+    records.write(folder, ((0, image(i), "a") for i in range(50)))
     assert sorted(epoch(train_iterator(folder, 10))[0]) == list(range(50))
     assert len(sidecars(folder)) == 2
     assert not set(first) & set(sidecars(folder))
     assert ".train-notes.idx" in sidecars(folder)
+
+
+def other_offsets(content):
+    """Make the lines those of other offsets, each as long as it was."""
+    lines = content.split(b"\n")
+    for number in (4, 7):
+        row, offset = lines[number].split()
+        lines[number] = row + b"\t" + str(int(offset) + 4).encode()
+    return b"\n".join(lines)
+
+
+@pytest.mark.parametrize("change", [
+    lambda content: b"", lambda content: content[:1], lambda content: content[:len(content) // 3],
+    lambda content: content[:-1], lambda content: content + b"7\t0\n", lambda content: bytes(len(content)),
+    lambda content: b"".join(content.splitlines(True)[:-1]), lambda content: b"\n" * len(content), other_offsets,
+    lambda content: b"junk"], ids=range(10))
+def test_sidecar_that_is_damaged_is_written_again(folder, change):
+    epoch(train_iterator(folder, 10))
+    path = folder / sidecars(folder)[0]
+    whole = path.read_bytes()
+    path.write_bytes(change(whole))
+    greys, labels = epoch(train_iterator(folder, 10))
+    assert sorted(greys) == list(range(COUNT))
+    assert labels == [person(grey) for grey in greys]
+    assert path.read_bytes() == whole
+
+
+def test_sidecar_of_another_share(folder):
+    for part in range(2):
+        epoch(train_iterator(folder, 10, part=part, parts=2))
+    first, second = sidecars(folder)
+    shutil.copy(folder / first, folder / second)
+    got = [epoch(train_iterator(folder, 10, part=part, parts=2))[0] for part in range(2)]
+    assert sorted(grey for greys in got for grey in greys) == list(range(COUNT))
+
+
+def test_sidecar_of_a_record_of_the_same_size_and_time(folder):
+    """As files of two data sets have it that were unpacked from archives without times."""
+    def dated():
+        for name in ("train.rec", "train.idx"):
+            os.utime(folder / name, (10**9, 10**9))
+
+    images = [image(i) + bytes(400 * (i == 0)) for i in range(9)]  # what follows a PNG's end is left aside
+    offsets = []
+    for order in (images, images[::-1]):
+        with_images(folder, order)
+        dated()
+        offsets.append(records.read_layout(folder).offsets.tolist())
+        assert sorted(epoch(train_iterator(folder, 3))[0]) == list(range(9))
+        assert len(sidecars(folder)) == 1
+    assert offsets[0] != offsets[1]
+    assert offsets[0][-1] == offsets[1][-1]
+
+
+@pytest.mark.parametrize("kind", ["folder", "full folder", "pipe", "link to nothing"])
+def test_something_else_in_the_place_of_the_sidecar(folder, tmp_path, monkeypatch, kind):
+    """It stays, and the sidecar goes into the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    epoch(train_iterator(folder, 10))
+    path = folder / sidecars(folder)[0]
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link to nothing":
+        path.symlink_to(tmp_path / "nowhere" / "file")
+    else:
+        path.mkdir()
+        if kind == "full folder":
+            (path / "mine").write_text("own")
+    for _ in range(2):
+        assert sorted(epoch(train_iterator(folder, 10))[0]) == list(range(COUNT))
+    assert path.is_symlink() or not path.is_file()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "train.rec"))
+    fails("no index can be written", folder, 10)
+
+
+def test_sidecars_that_several_processes_write(folder, root):
+    """All of them start at once, with an empty sidecar beside the record."""
+    epoch(train_iterator(folder, 10))
+    (folder / sidecars(folder)[0]).write_bytes(b"")
+    script = (f"from recognition.data import train_iterator\niterator = train_iterator({str(folder)!r}, 10)\n"
+              "print(sum(10 - batch.pad for batch in iterator))")
+    running = [subprocess.Popen([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, text=True)
+               for _ in range(3)]
+    assert [process.communicate()[0].split()[-1] for process in running] == [str(COUNT)] * 3
 
 
 def test_sidecar_in_a_given_folder(folder, tmp_path):
@@ -302,11 +447,90 @@ def fails(words, *arguments, **options):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("broken", [b"junk" * 9, b"\xff\xd8" + b"z" * 99, image(3)[:60], b"GIF89a"])
+@pytest.mark.parametrize("broken", [b"junk" * 9, b"\xff\xd8" + b"z" * 99, image(3)[:60], b"P9", image(3)[:20]])
 @pytest.mark.parametrize("augmentation", [None, AUGMENTATION])
 def test_image_that_cannot_be_decoded(tmp_path, broken, augmentation):
     records.write(tmp_path, [(0, image(i) if i != 17 else broken, "a") for i in range(30)])
     fails("train.rec: an image cannot be decoded", tmp_path, 10, augmentation=augmentation)
+
+
+def with_images(folder, images, stated="1,112,112"):
+    """Write a record in the full layout, whatever the images are, by MXNet."""
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "w")
+    past = len(images) + 1
+    contents = [((past, past + 1), b""), *((0.0, one) for one in images), ((1, past), b"")]
+    for key, (label, content) in enumerate(contents):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, label, key, 0), content))
+    writer.close()
+    if stated:
+        (folder / "property").write_text(stated)
+    return folder
+
+
+def both_fail(words, folder):
+    """Assert that training with a classifier and training with triplets end in one line with these words."""
+    fails(words, folder, 5)
+    with pytest.raises(Failure, match=words):
+        TripletIterator(folder, 3)
+
+
+@pytest.mark.parametrize(("image_of", "name"), [
+    (lambda pixels: cv2.imencode(".webp", pixels)[1].tobytes(), "WebP"),
+    (lambda pixels: cv2.imencode(".ppm", pixels)[1].tobytes(), "PPM"),
+    (lambda pixels: cv2.imencode(".tif", pixels, [cv2.IMWRITE_TIFF_COMPRESSION, 8])[1].tobytes(), "TIFF .Deflate."),
+    (lambda pixels: b"GIF89a" + bytes(99), "GIF")])
+def test_pictures_that_mxnet_lacks_are_named(tmp_path, image_of, name):
+    one = image_of(np.full((112, 112, 3), 99, np.uint8))
+    both_fail(f"train.rec: an image cannot be decoded: record 18 at byte .* is a {name} picture,.*check.py",
+              with_images(tmp_path, [image(i) if i != 17 else one for i in range(30)]))
+
+
+@pytest.mark.parametrize("side", [160, 96, 113])
+def test_images_of_several_sizes_are_named(tmp_path, side):
+    folder = with_images(tmp_path, [image(i, side if i == 17 else 112) for i in range(30)])
+    both_fail(f"train.rec: the image of record 18 .* is {side}×{side}, where .* 112×112:.*check.py", folder)
+    (folder / "property").unlink()
+    fails(f"record 18 .* is {side}×{side}, where training takes 112×112", folder / "train.rec", 5)
+
+
+def test_images_of_another_size_than_property_says(tmp_path):
+    folder = with_images(tmp_path, [image(i, 160) for i in range(30)])
+    both_fail("record 1 .* is 160×160, where .* 112×112", folder)
+    fails("record 1 .* is 160×160", folder, 5, augmentation={"max_random_illumination": 20})
+    (folder / "property").write_text("1,160,160")
+    fails("160x160, where training takes 112x112", folder, 5)
+    fails("160x160, where training takes 112x112", folder, 5, augmentation={"max_random_illumination": 20})
+    # Options that say how a larger image becomes 112×112 are followed, and all images still have one size.
+    assert sorted(epoch(train_iterator(folder, 5, augmentation={"resize": 112}))[0]) == list(range(30))
+    assert sorted(epoch(train_iterator(folder, 5, augmentation={"rand_crop": True}))[0]) == list(range(30))
+    with_images(tmp_path, [image(i, 160 if i != 17 else 112) for i in range(30)], "1,160,160")
+    fails("record 18 .* is 112×112, where `property` says 160×160", folder, 5, augmentation={"resize": 112})
+    (folder / "property").unlink()
+    fails("record 18 .* is 112×112, where record 1 is 160×160", folder / "train.rec", 5, augmentation={"resize": 112})
+
+
+def test_large_record_is_sampled(tmp_path, monkeypatch):
+    """Each second image, or each of a tenth of the file, does not go unseen."""
+    monkeypatch.setattr(data, "LARGE", 1000)
+    monkeypatch.setattr(data, "SAMPLE", 30)
+    for wrong in (range(0, 300, 2), range(1, 300, 2), range(30), range(135, 165), range(270, 300)):
+        fails("is 160×160, where .* 112×112",
+              with_images(tmp_path, [image(3, 160 if i in wrong else 112) for i in range(300)]), 10)
+    assert len(epoch(train_iterator(with_images(tmp_path, [image(3)] * 300), 10))[0]) == 300
+
+
+def test_jpeg_without_an_end_is_read_as_before(tmp_path):
+    """`check.py` names it; MXNet fills its rest with grey."""
+    jpeg = cv2.imencode(".jpg", np.full((112, 112, 3), 99, np.uint8))[1].tobytes()
+    iterator = train_iterator(with_images(tmp_path, [jpeg[:-40] if i == 7 else jpeg for i in range(20)]), 5)
+    assert sum(5 - batch.pad for batch in iterator) == 20
+
+
+def test_cases(shared):
+    for case, words in (("img_webp", "record .* is a WebP picture"), ("img_mixed_size", "record .* is 160×160")):
+        if not (shared / "cases" / case).is_dir():
+            pytest.skip("the cases are not at ../shared")
+        fails(words, shared / "cases" / case, 8)
 
 
 def test_record_without_an_image(tmp_path):
