@@ -75,10 +75,21 @@ def _one_line(error):
     return None
 
 
+def _print_any_name():
+    """Let stdout take every file name: what its encoding cannot express is printed with a backslash, as on stderr.
+
+    In a name whose bytes are no UTF-8, Python has surrogates, which stdout refuses. A stdout of ASCII refuses é.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run_command(main):
     """Call `main()` and end the process: 0 when done, 1 with one line on stderr for a failure that
     the user can mend, 2 (by argparse) for wrong usage. Other exceptions are bugs and show as such.
     """
+    _print_any_name()
     try:
         sys.exit(main() or 0)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does

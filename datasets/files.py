@@ -106,11 +106,47 @@ def whole_file(path, mode="wb"):
     ----------
     path : str or os.PathLike
     mode : {"wb", "w"}
-        Text is UTF-8 with ``\\n`` at the end of lines on every system.
+        Text is UTF-8 with ``\\n`` at the end of lines on every system. Bytes of a file's name that are no UTF-8 become
+        ``\\udcNN``, as on stdout; lists, which have to name the file again, write them as `listing.quoted` does.
     """
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n", "errors": "backslashreplace"}
     with whole_path(path) as temporary, open(temporary, mode, **text) as file:
         yield file
+
+
+@contextlib.contextmanager
+def plain_name(path, mode="rb"):
+    """Yield a name under which MXNet and other libraries in C++ can open a file that is there.
+
+    These libraries take a name as UTF-8, and cannot open a name of other bytes. For such a name, the system's own name
+    of the open file is yielded, such as `/proc/4711/fd/7`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file, or a folder, whose files then have names that begin with the folder's.
+    mode : {"rb", "rb+"}
+        "rb+" where the library writes to that file.
+
+    Raises
+    ------
+    Failure
+        This system has no such names.
+    OSError
+        The file cannot be opened.
+    """
+    path = os.fspath(path)
+    if path.isascii() or os.fsencode(path) == path.encode("utf-8", "surrogatepass"):
+        yield path
+        return
+    descriptor = os.open(path, os.O_RDWR if mode == "rb+" else os.O_RDONLY)
+    try:
+        name = f"/proc/{os.getpid()}/fd/{descriptor}"  # not /proc/self: programs that are started open it, too
+        if not os.path.exists(name):
+            raise Failure(f"{path}: its name has bytes that are no UTF-8, which MXNet cannot read here; rename it")
+        yield name
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

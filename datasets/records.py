@@ -16,7 +16,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from datasets import text
-from datasets.files import whole_file, whole_path
+from datasets.files import plain_name, whole_file, whole_path
 from datasets.images import DECODER, lacking
 from datasets.listing import quoted
 from runtime import Failure, mx
@@ -451,8 +451,9 @@ def write(folder, images, height=112, width=112):
     starts, key = [], 0
     # Contexts end in reverse: the record takes its name first and `property` last.
     with whole_file(properties, "w") as about, whole_file(listing, "w") as lines, \
-            whole_path(index) as index_part, whole_path(record) as record_part:
-        writer = mx.recordio.MXIndexedRecordIO(index_part, record_part, "w")
+            whole_path(index) as index_part, whole_path(record) as record_part, \
+            plain_name(record_part, "rb+") as record_name:
+        writer = mx.recordio.MXIndexedRecordIO(index_part, record_name, "w")
         try:
             _put(writer, 0, (0, 0), b"")  # counts the others, which are not known yet
             for key, (label, image, path) in enumerate(images, 1):

@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 
+from datasets.files import plain_name
 from runtime import Failure, mx
 
 OUTPUT = "fc1_output"
@@ -184,7 +185,8 @@ def read_params(path):
     """
     try:
         _check_params(path)
-        arrays = mx.nd.load(os.fspath(path))
+        with plain_name(path) as name:
+            arrays = mx.nd.load(name)
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}; a checkpoint PREFIX,EPOCH has its parameters in PREFIX-NNNN.params, "
                       "NNNN being the epoch in four digits") from error

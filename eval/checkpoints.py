@@ -37,6 +37,8 @@ def epochs(prefix):
 def parse(model):
     """Read the original's forms of --model: `PREFIX,EPOCH`, `PREFIX,1|2|3`, or `PREFIX` for all epochs found.
 
+    Blanks around an epoch do not count, as in `PREFIX, 0`.
+
     Returns
     -------
     prefix : str
@@ -54,13 +56,68 @@ def parse(model):
     found = epochs(model)
     prefix, comma, listed = model.rpartition(",")
     if comma and not found:
-        if not prefix or not re.fullmatch(r"[0-9]{1,9}(\|[0-9]{1,9})*", listed):
-            raise ValueError(f"--model {model!r} is not PREFIX, PREFIX,EPOCH or PREFIX,1|2|3")
-        return prefix, [int(epoch) for epoch in listed.split("|")]
+        if not prefix.strip() or not re.fullmatch(r"\s*[0-9]{1,9}\s*(\|\s*[0-9]{1,9}\s*)*", listed, re.ASCII):
+            quote = "" if listed.strip() else " (PREFIX, EPOCH with a blank takes quotation marks)"
+            raise ValueError(f"{model!r} is not PREFIX, PREFIX,EPOCH or PREFIX,1|2|3{quote}")
+        return _without_blanks(prefix), [int(epoch) for epoch in listed.split("|")]
     if not found:
+        file = re.fullmatch(r"(.+)-([0-9]{4,9})\.params", model, re.DOTALL)
+        meant = f"; perhaps you mean {file.group(1)},{int(file.group(2))}" if file and os.path.isfile(model) else ""
         raise Failure(f"{model}: there is no {os.path.basename(model)}-NNNN.params; give a checkpoint as PREFIX,EPOCH, "
-                      "its files being PREFIX-symbol.json and PREFIX-NNNN.params (NNNN the epoch in four digits)")
+                      "its files being PREFIX-symbol.json and PREFIX-NNNN.params (NNNN the epoch in four digits)"
+                      f"{meant}")
     return model, found
+
+
+def _without_blanks(prefix):
+    """Return a prefix without the blanks around it, unless there are files of that very prefix."""
+    return prefix if epochs(prefix) else prefix.strip()
+
+
+def one(model, default=None):
+    """Read `PREFIX,EPOCH`, or `PREFIX` of which there is one epoch or whose epoch has a default.
+
+    Parameters
+    ----------
+    model : str
+    default : int, optional
+        The epoch that `PREFIX` alone means, whether it is there or not.
+
+    Returns
+    -------
+    prefix : str
+    epoch : int
+
+    Raises
+    ------
+    ValueError
+        As `parse`.
+    Failure
+        No epoch of `PREFIX` alone is there, or there are several, or several are given.
+    """
+    if default is not None and "," not in model:
+        return _without_blanks(model), default
+    prefix, found = parse(model)
+    if default is not None and prefix == model:  # a prefix with a comma in it
+        return prefix, default
+    if len(found) != 1:
+        raise Failure(f"{model} names several checkpoints: give one as {prefix},EPOCH "
+                      f"(epochs: {', '.join(map(str, found))})")
+    return prefix, found[0]
+
+
+def require(prefix, epoch):
+    """Raise Failure where the parameter file of an epoch is missing; the message names the epochs that are there."""
+    there = epochs(prefix)
+    if epoch not in there:
+        known = f"the epochs there are {_some(there)}" if there else f"there is no {prefix}-NNNN.params at all"
+        raise Failure(f"{params_path(prefix, epoch)} is missing; {known}")
+
+
+def _some(numbers, most=20):
+    """Return numbers as text, the last of very many."""
+    left = f"(and {len(numbers) - most} lower ones) " if len(numbers) > most else ""
+    return left + ", ".join(map(str, numbers[-most:]))
 
 
 def newest(models_root):
@@ -175,9 +232,7 @@ def load(prefix, epoch, image_shape=(3, 112, 112)):
         A file is missing or damaged, or the two do not belong together.
     """
     weights, graph = params_path(prefix, epoch), symbol_path(prefix)
-    there = epochs(prefix)
-    if there and epoch not in there:
-        raise Failure(f"{weights} is missing; the epochs there are {', '.join(map(str, there))}")
+    require(prefix, epoch)
     arg_params, aux_params = read_params(weights)
     symbol = read_symbol(graph)
     try:

@@ -46,7 +46,8 @@ def find_targets(targets, data_dir):
         Comma-separated names or paths (what ends in .bin, or contains a folder). None: lfw, cfp_fp and agedb_30, as
         far as they are there.
     data_dir : str
-        A name is looked for as `DATA_DIR/NAME.bin`, then in the folders of `DATA_DIR`, in alphabetical order.
+        A name is looked for as `DATA_DIR/NAME.bin`, then in the folders of `DATA_DIR`, in alphabetical order. A path
+        that is not there, such as `base.bin`, is looked for in the same places.
 
     Returns
     -------
@@ -63,8 +64,9 @@ def find_targets(targets, data_dir):
     found, missing = [], []
     for target in filter(None, map(str.strip, (targets or DEFAULT_TARGETS).split(","))):
         if target.endswith(".bin") or os.sep in target:
-            name, path = os.path.splitext(os.path.basename(target))[0], target if os.path.exists(target) else None
-            where = f"{target} is missing"
+            name = os.path.splitext(os.path.basename(target))[0]
+            path = target if os.path.exists(target) else _look_up(re.sub(r"\.bin$", "", target), data_dir)
+            where = f"{target} is missing" + ("" if os.path.isabs(target) else f", here and in {data_dir}")
         else:
             name, path = target, _look_up(target, data_dir)
             where = f"{target}.bin is neither in {data_dir} nor in a folder of it"
@@ -85,6 +87,8 @@ def find_targets(targets, data_dir):
 
 def _look_up(name, data_dir):
     """Return the path of a verification file by its name, or None."""
+    if os.path.isabs(name):
+        return None
     folders = [data_dir]
     if os.path.isdir(data_dir):
         folders += sorted(entry.path for entry in os.scandir(data_dir) if entry.is_dir())
@@ -147,8 +151,10 @@ def parse_arguments(arguments=None):
     try:
         options.contexts = parse_context(options.ctx)
         options.prefix, options.epochs = parse(options.model) if options.model is not None else (None, [])
-    except (argparse.ArgumentTypeError, ValueError) as error:
+    except argparse.ArgumentTypeError as error:
         parser.error(str(error))
+    except ValueError as error:
+        parser.error(f"--model {error}")
     if options.ctx and len(options.contexts) > 1:
         parser.error(f"{options.ctx}: verification runs on one device")
     if options.max and options.model in (options.prefix, None) and len(options.epochs) > options.max[1]:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 
-from datasets.files import whole_file, whole_path
+from datasets.files import plain_name, whole_file, whole_path
 from runtime import Failure, mx
 
 STATES_KEPT = 2
@@ -35,7 +35,8 @@ def save_arrays(path, arrays):
     path = os.fspath(path)
     with whole_path(path) as temporary:
         try:
-            mx.nd.save(temporary, arrays)
+            with plain_name(temporary, "rb+") as name:
+                mx.nd.save(name, arrays)
             complete = os.path.getsize(temporary) == saved_size(arrays)
         except mx.base.MXNetError as error:
             if "FileStream" not in str(error):
@@ -123,7 +124,8 @@ def load_state(folder):
     try:
         with open(os.path.join(newest, "progress.json"), encoding="utf-8") as file:
             progress = json.load(file)
-        arrays = mx.nd.load(os.path.join(newest, "arrays.params"))
+        with plain_name(os.path.join(newest, "arrays.params")) as name:
+            arrays = mx.nd.load(name)
     except (OSError, ValueError, mx.base.MXNetError) as error:
         others = "remove it to resume from the one before" if len(found) > 1 else "start without --resume"
         raise Failure(f"{newest} cannot be read ({' '.join(str(error).split())[-100:]}): {others}") from error

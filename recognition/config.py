@@ -30,7 +30,8 @@ DEFAULTS = {
     "mirror": True, "augmentation": {}, "num_classes": None, "targets": None, "dataset_path": None,
     "num_workers": max(1, min(16, os.cpu_count() or 1)),
     # The run
-    "models_root": os.path.join(ROOT, "models"), "pretrained": "", "pretrained_epoch": 1, "resume": False, "seed": 0,
+    "models_root": os.path.join(ROOT, "models"), "pretrained": "", "pretrained_epoch": 1, "pretrained_partial": False,
+    "resume": False, "seed": 0,
     "ctx": "", "kvstore": "device", "trace_angles": False,
 }
 
@@ -141,6 +142,18 @@ def _known(kind, name, table):
     return table[name]
 
 
+def _known_dataset(name):
+    """Return a dataset's entry, or fail with the names there are, and the one that may be meant by a folder's name."""
+    if name in DATASETS:
+        return DATASETS[name]
+    folder = os.path.basename(os.path.normpath(name)).lower()
+    keys = [key for key, entry in DATASETS.items()
+            if folder in (key, os.path.basename(entry["dataset_path"]), catalog.find(key).name.lower())]
+    meant = f"{name!r} is the folder or published name of --dataset {keys[0]}; " if keys else ""
+    raise Failure(f"unknown dataset {name!r}; known: {', '.join(sorted(DATASETS))}; {meant}name a folder of your own "
+                  "with --dataset-path FOLDER: --dataset may then be any name")
+
+
 def build(network, loss, dataset, flags):
     """Return the configuration of a run.
 
@@ -164,7 +177,7 @@ def build(network, loss, dataset, flags):
     config = EasyDict(DEFAULTS)
     # A folder of one's own may have a name of its own; it is verified on whatever .bin files it has.
     own = flags.get("dataset_path") and dataset not in DATASETS
-    config.update({"how": "make it there"} if own else _known("dataset", dataset, DATASETS))
+    config.update({"how": "make it there"} if own else _known_dataset(dataset))
     config.update(_known("network", network, NETWORKS))
     config.update({name: value for name, value in _known("loss", loss, LOSSES).items() if name != "table2"})
     config.published_lr = config.lr

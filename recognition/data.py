@@ -16,7 +16,7 @@ import re
 
 import numpy as np
 
-from datasets.files import user_cache, whole_file
+from datasets.files import plain_name, user_cache, whole_file
 from datasets.record_check import UNREADABLE
 from datasets.records import FRAME, HEADER, MAGIC, find_stray, read_layout, read_record, unpack
 from recognition.record_images import SAMPLE, check_images
@@ -100,6 +100,7 @@ class TrainIterator(mx.io.DataIter):
                           f"{image_shape[2]}x{image_shape[1]}: make it anew at that size")
         self.record, self.classes, self.seed, self.part, self.parts = layout.record, classes, seed, part, parts
         self._layout, self._cache_dir = layout, cache_dir
+        self._names = contextlib.ExitStack()  # those by which MXNet reads the files, for as long as it does
         if classes is None:
             self.classes = layout.classes
         fewest = len(layout.images) // parts
@@ -166,6 +167,7 @@ class TrainIterator(mx.io.DataIter):
 
     def _close(self):
         self._source = None
+        self._names.close()
 
     def _advance(self):
         """Let MXNet decode the next batch."""
@@ -190,9 +192,11 @@ class TrainIterator(mx.io.DataIter):
         order, augmentation = np.random.SeedSequence([self.seed % 2**64, self.epoch]).generate_state(2) >> 2
         # `seed_aug` is what makes augmentation independent of which thread decodes an image: MXNet
         # then draws an image's from this number and its place in the batch.
-        return mx.io.ImageRecordIter(
-            path_imgidx=_readable(sidecar(self._layout, self._turn(), self.parts, self._cache_dir)),
-            num_parts=2, part_index=0, seed=int(order), seed_aug=int(augmentation), **self._options)
+        index = _readable(sidecar(self._layout, self._turn(), self.parts, self._cache_dir))
+        record, index = (self._names.enter_context(plain_name(path)) for path in (self.record, index))
+        return mx.io.ImageRecordIter(**dict(
+            self._options, path_imgrec=record, path_imgidx=index, num_parts=2, part_index=0, seed=int(order),
+            seed_aug=int(augmentation)))
 
     def _check(self, label):
         past = self.classes if self.classes else np.inf
@@ -239,7 +243,7 @@ def sidecar(layout, part, parts, cache_dir=None):
     stem = os.path.splitext(os.path.basename(layout.record))[0]
     mark = _fingerprint(layout.record)
     refused = None
-    own = user_cache(hashlib.sha256(layout.record.encode()).hexdigest()[:12])
+    own = user_cache(hashlib.sha256(os.fsencode(layout.record)).hexdigest()[:12])
     for folder in [cache_dir] if cache_dir else [os.path.dirname(layout.record), own]:
         path = os.path.join(os.path.abspath(folder), f".{stem}-{mark}-{part}of{parts}.idx")
         if _is_whole(path, layout):

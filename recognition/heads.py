@@ -110,6 +110,12 @@ def logits(embedding, label, num_classes, loss_name="margin_softmax", loss_s=64.
     raise ValueError(f"unknown loss_name {loss_name!r}: softmax, margin_softmax, sphereface")
 
 
+def parameter_shapes(symbol, num_classes, emb_size):
+    """Return {name: shape} of the classifier's parameters that a training symbol has; none for triplets alone."""
+    shapes = {"fc7_weight": (num_classes, emb_size), "fc7_bias": (num_classes,)}
+    return {name: shapes[name] for name in symbol.list_arguments() if name in shapes}
+
+
 def cross_entropy(scores, label):
     """Return the batch's mean cross entropy of logits `scores` (B, n) and `label` (B,), shape (1,).
 

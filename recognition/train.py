@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
 
+from eval import checkpoints
 from eval.contexts import parse_context
 from recognition import config as tables
 from recognition.trainer import train
@@ -24,6 +25,25 @@ def steps(text):
 def names(text):
     """Parse `lfw,cfp_fp` into a list."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def targets(text):
+    """Parse the names of verification sets, with or without .bin."""
+    return [name[:-len(".bin")] if name.endswith(".bin") else name for name in names(text)]
+
+
+def read_pretrained(flags):
+    """Put prefix and epoch of --pretrained, which has the form `PREFIX,EPOCH` or `PREFIX`, into the flags.
+
+    Raises ValueError where it has another form or its epoch is not that of --pretrained-epoch.
+    """
+    given, epoch = flags["pretrained"], flags["pretrained_epoch"]
+    if not given:
+        return
+    default = tables.DEFAULTS["pretrained_epoch"] if epoch is None else epoch
+    flags["pretrained"], flags["pretrained_epoch"] = checkpoints.one(given, default)
+    if epoch not in (None, flags["pretrained_epoch"]):
+        raise ValueError(f"{given!r} and --pretrained-epoch {epoch} name two epochs: give one of them")
 
 
 def epilog():
@@ -46,8 +66,10 @@ def parser():
     add("--dataset-path", help="the folder with train.rec, train.idx, property and the .bin files;\n"
         "with it, --dataset may be any name")
     add("--models-root", help="where <network>-<loss>-<dataset>/model goes (default models/ of this repository)")
-    add("--pretrained", help="prefix of a checkpoint to start from")
+    add("--pretrained", metavar="PREFIX[,EPOCH]", help="a checkpoint to start from")
     add("--pretrained-epoch", type=int, help="its epoch (default 1)")
+    add("--pretrained-partial", action="store_true",
+        help="start from it also where it is of another network, of which few arrays fit")
     add("--ckpt", type=int, choices=range(4),
         help="saving: 0 never, 1 at a new best, 2 at each verification,\n3 at a new best, always as epoch 1 (default)")
     add("--verbose", type=int, help="verify every so many batches (dataset; 2000)")
@@ -78,7 +100,7 @@ def parser():
     add("--triplet-max-ap", type=float, help="leave out genuine pairs farther apart, squared; 0 none (0)")
     add("--trace-angles", action="store_true",
         help="keep the distribution of angles to the own centre, step by step, in angles.npz")
-    add("--target", dest="targets", type=names, help="verification sets, as lfw,cfp_fp (dataset)")
+    add("--target", dest="targets", type=targets, help="verification sets, as lfw,cfp_fp (dataset)")
     add("--kvstore", choices=("device", "local", "dist_sync", "dist_device_sync"),
         help="device (default), local, dist_sync, dist_device_sync")
     add("--ctx", help="cpu, or gpu:0,gpu:1 (default: the visible GPUs, else the CPU)")
@@ -95,6 +117,10 @@ def main():
         parse_context(flags["ctx"])
     except argparse.ArgumentTypeError as error:
         usage.error(f"--ctx {error}")
+    try:
+        read_pretrained(flags)
+    except ValueError as error:
+        usage.error(f"--pretrained {error}")
     config = tables.build(flags["network"], flags["loss"], flags["dataset"], flags)
     for name in sorted(config):
         if name != "how":

@@ -110,8 +110,10 @@ class Run:
                 self.angles.restore({name: value.asnumpy() for name, value in loaded["ang"].items()})
             print(f"resuming the run in {self.folder} after step {self.step}", flush=True)
         elif self.config.pretrained:
-            loaded["arg"], loaded["aux"] = pretrained.load(self.config.pretrained, self.config.pretrained_epoch,
-                                                           self.embedding)
+            loaded["arg"], loaded["aux"] = pretrained.load(
+                self.config.pretrained, self.config.pretrained_epoch, self.embedding,
+                heads.parameter_shapes(self.module.symbol, self.config.num_classes, self.config.emb_size),
+                self.config.pretrained_partial)
         seed_everything(self.config.seed, self.step)
         self.module.init_params(initializer(self.config.net_name), arg_params=loaded["arg"], aux_params=loaded["aux"],
                                 allow_missing=progress is None)

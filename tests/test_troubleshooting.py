@@ -18,12 +18,14 @@ from datasets import centres, detector, embeddings, folder, pair_lists, pairs, r
 from datasets.findings import Findings
 from datasets.record_check import check_record
 from datasets.shards import Settings
-from eval import verification
+from eval import checkpoints, verification
 from recognition import config as tables
+from recognition import pretrained
 from recognition.data import train_iterator
 from recognition.dataset import check_dataset
 from recognition.trainer import train
 from runtime import Failure, mx
+from symbols import get_symbol
 from tools import compare, gallery
 from tools.photographs import Recogniser
 
@@ -141,6 +143,26 @@ def full_disk(room):
 @provokes("the dataset emore is not there: … train.rec is missing …")
 def a_dataset_that_is_elsewhere(tmp_path):
     check_dataset(tables.build("y1", "arcface", "emore", {"dataset_path": str(tmp_path)}))
+
+
+@provokes("unknown dataset …")
+def a_datasets_folder_in_place_of_its_key():
+    tables.build("y1", "arcface", "faces_emore", {})
+
+
+@provokes("… is of another network: it fits …")
+def weights_of_another_network(tmp_path):
+    net = get_symbol("fmobilefacenet", emb_size=128, net_output="GDC", net_blocks=[1, 4, 6, 2])
+    shapes, _, _ = net.infer_shape(data=(1, 3, 112, 112))
+    weights = dict(zip(net.list_arguments(), map(mx.nd.ones, shapes)))
+    mx.model.save_checkpoint(str(tmp_path / "model"), 1, net, weights, {})
+    pretrained.load(str(tmp_path / "model"), 1, get_symbol("fmobilefacenet", emb_size=128, net_output="GDC",
+                                                           net_blocks=[2, 8, 16, 4]))
+
+
+@provokes("… is missing; the epochs there are …")
+def an_epoch_that_is_not_there(model):
+    checkpoints.load(model(0)[0], 7)
 
 
 @provokes("… fewer than a batch of …")

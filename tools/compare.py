@@ -19,7 +19,6 @@ from datasets.files import whole_file
 from eval import calibration
 from eval.measures import distances
 from runtime import run_command
-from tools.flags import one_checkpoint
 from tools.photographs import Recogniser, add_flags, how_to_calibrate, threshold_of
 
 CAPTION, ZOOM = 24, 2  # pixels below the faces; how much larger than 112×112 they are drawn
@@ -50,8 +49,7 @@ def main():
     parser.add_argument("--no-flip", action="store_true", help="a single crop of each face, as in the paper")
     parser.add_argument("--picture", metavar="OUT.png", help="draw both aligned faces")
     options = parser.parse_args()
-    prefix, epoch = one_checkpoint(options.model)
-    recogniser = Recogniser(prefix, epoch, options.ctx, not options.no_flip, options.aligned, batch_size=4)
+    recogniser = Recogniser(*options.model, options.ctx, not options.no_flip, options.aligned, batch_size=4)
     threshold = threshold_of(recogniser, options.calibration)
     faces = np.stack([recogniser.face(path) for path in (options.first, options.second)])
     cosine, angle, squared = compare(*recogniser(faces))

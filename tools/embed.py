@@ -23,7 +23,6 @@ from datasets import embeddings, identity_names, records, verification_file
 from datasets.selection import image_labels
 from eval.labelled import embed_record
 from runtime import Failure, run_command
-from tools.flags import one_checkpoint
 from tools.photographs import Recogniser, add_flags, people
 
 BATCH = 256  # images in memory
@@ -82,7 +81,7 @@ def main():
     parser.add_argument("--output", required=True, metavar="FILE.npz")
     parser.add_argument("--no-flip", action="store_true", help="a single crop of each face, as in the paper")
     options = parser.parse_args()
-    prefix, epoch = one_checkpoint(options.model)
+    prefix, epoch = options.model
     place = os.path.dirname(os.path.abspath(options.output))
     if not options.output.endswith(".npz") or not os.path.isdir(place):
         raise Failure(f"{options.output}: name a file that ends in .npz, in a folder that is there")

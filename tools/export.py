@@ -21,7 +21,7 @@ import warnings
 
 import numpy as np
 
-from datasets.files import whole_path
+from datasets.files import plain_name, whole_path
 from eval import checkpoints
 from recognition.checkpoints import save_network
 from runtime import Failure, mx, run_command
@@ -30,6 +30,7 @@ from symbols.lowering import FACES
 from tools import ncnn_export, onnx_export
 from tools.flags import one_checkpoint
 
+NAME = "network"  # of the files until they are whole and right
 LIMIT = 1e-4  # of the difference, relative to the largest element
 
 
@@ -125,9 +126,10 @@ def export(model, form, output, fold=False):
     source = symbol, *({key: value.astype(np.float32, copy=False) for key, value in table.items()} for table in params)
     network = fold_batch_norm(*source) if fold else source
     os.makedirs(folder or ".", exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder or ".") as temporary:
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder or ".") as temporary, \
+            plain_name(temporary) as place:  # `output` may have bytes that MXNet and the converters cannot read
         try:
-            exported, difference = FORMATS[form](os.path.join(temporary, name), *network), None
+            exported, difference = FORMATS[form](os.path.join(place, NAME), *network), None
         except OSError as error:  # of a file that was open already, such as of a full disk
             error.filename = error.filename or output
             raise
@@ -137,10 +139,10 @@ def export(model, form, output, fold=False):
                 raise Failure(f"nothing was written: as {form}, the network's embeddings differ from those of "
                               f"{checkpoints.params_path(*model)} by {difference:.2g} of the largest element "
                               f"(at most {LIMIT:g} is rounding)")
-        names = sorted(os.listdir(temporary))
-        for name in names:
-            os.replace(os.path.join(temporary, name), os.path.join(folder, name))
-    return [os.path.join(folder, name) for name in names], difference
+        written = [(made, output + made[len(NAME):]) for made in sorted(os.listdir(temporary))]
+        for made, final in written:
+            os.replace(os.path.join(temporary, made), final)
+    return [final for _, final in written], difference
 
 
 def main():

@@ -2,7 +2,6 @@
 import argparse
 
 from eval import checkpoints
-from runtime import Failure
 
 
 def one_checkpoint(model):
@@ -21,10 +20,6 @@ def one_checkpoint(model):
         There is none of that name, or there are several.
     """
     try:
-        prefix, epochs = checkpoints.parse(model)
+        return checkpoints.one(model)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    if len(epochs) != 1:
-        raise Failure(f"{model} names several checkpoints: give one as {prefix},EPOCH "
-                      f"(epochs: {', '.join(map(str, epochs))})")
-    return prefix, epochs[0]

@@ -22,7 +22,6 @@ from datasets import embeddings
 from datasets.listing import quoted
 from eval import calibration
 from runtime import Failure, run_command
-from tools.flags import one_checkpoint
 from tools.photographs import Recogniser, add_flags, how_to_calibrate, people, threshold_of
 
 HOW = "make it with tools/gallery.py enrol"
@@ -158,7 +157,7 @@ def list_people(options):
 
 def _recogniser(options, gallery, flip):
     """Return the network of the flags, or else of the gallery; Failure where the two differ."""
-    prefix, epoch = one_checkpoint(options.model) if options.model else (gallery.prefix, gallery.epoch)
+    prefix, epoch = options.model or (gallery.prefix, gallery.epoch)
     recogniser = Recogniser(prefix, epoch, options.ctx, flip, options.aligned)
     if gallery:
         _check_network(options.gallery, gallery, recogniser)

@@ -13,6 +13,7 @@ from eval.checkpoints import load
 from eval.contexts import parse_context
 from eval.embedding import Embedder
 from runtime import Failure
+from tools.flags import one_checkpoint
 
 
 class Recogniser:
@@ -121,7 +122,8 @@ def people(folder):
 
 def add_flags(parser, model_required=True):
     """Add the flags of a checkpoint and of how it is used to a command's parser."""
-    parser.add_argument("--model", required=model_required, metavar="PREFIX,EPOCH", help="the checkpoint")
+    parser.add_argument("--model", type=one_checkpoint, required=model_required, metavar="PREFIX,EPOCH",
+                        help="the checkpoint")
     parser.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
     parser.add_argument("--aligned", action="store_true", help="the pictures are aligned faces of 112×112 already")
 

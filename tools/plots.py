@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from datasets.files import whole_path
+from datasets.listing import quoted
 from eval import measures
 
 GENUINE, IMPOSTOR = "#c0392b", "#2c6fbb"  # red and blue, as in the paper's Figures 6 and 7
@@ -22,7 +23,7 @@ def draw_angles(axes, genuine, impostor, title):
     """Draw the distributions of genuine and impostor pairs' angles in degrees, as the paper's Figure 6 does.
 
     Each kind's bars add up to 100 %, for there are often many more pairs of one. One is filled and the other hatched,
-    so that they differ in print as well.
+    so that they differ in print as well. The title may have the name of a file, of any bytes and signs.
     """
     width = 1 if min(len(genuine), len(impostor)) > 5000 else 2.5
     last = max(120, np.ceil(max(np.max(genuine, initial=0), np.max(impostor, initial=0)) / 10) * 10)
@@ -31,6 +32,7 @@ def draw_angles(axes, genuine, impostor, title):
             (impostor, IMPOSTOR, "impostor", {"facecolor": "none", "edgecolor": IMPOSTOR, "hatch": "/////"})):
         axes.hist(angles_, np.arange(0, last + width, width), weights=np.full(len(angles_), 100 / max(1, len(angles_))),
                   histtype="stepfilled", color=colour, label=f"{label} ({len(angles_):,} pairs)", **style)
+    title = quoted(title).replace("$", r"\$")  # matplotlib cannot write surrogates, and reads $…$ as a formula
     axes.set(title=title, xlabel="angle between the two embeddings (degrees)", ylabel="pairs of the kind (%)",
              xlim=(0, last))
     axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend

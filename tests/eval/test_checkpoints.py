@@ -262,7 +262,16 @@ def test_forms_of_model(tmp_path):
     assert parse(str(tmp_path / "a,b")) == (str(tmp_path / "a,b"), [3])
     assert parse(str(tmp_path / "a,b,3")) == (str(tmp_path / "a,b"), [3])
     assert parse(str(tmp_path / "a+b")) == (str(tmp_path / "a+b"), [6])
-    for form in (",1", model + ",", model + ",x", model + ",-1", model + ",1|", model + ",1.5", model + ",1 2"):
+    for form in (model + ", 2", model + " ,2 ", model + ",\t2"):
+        assert parse(form) == (model, [2])
+    assert parse(model + ", 12 | 2|5") == (model, [12, 2, 5])
+    (tmp_path / "blank -0001.params").touch()
+    assert parse(str(tmp_path / "blank ,1")) == (str(tmp_path / "blank "), [1])
+    with pytest.raises(ValueError, match="quotation marks"):
+        parse(model + ",")
+    with pytest.raises(Failure, match="perhaps you mean .*model,12$"):
+        parse(model + "-0012.params")
+    for form in (",1", " , 1", model + ",", model + ",x", model + ",-1", model + ",1|", model + ",1.5", model + ",1 2"):
         with pytest.raises(ValueError, match="PREFIX"):
             parse(form)
     for missing in (str(tmp_path / "nothing"), str(tmp_path / "no" / "folder"), ""):

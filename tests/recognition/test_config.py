@@ -39,6 +39,15 @@ def test_a_folder_of_ones_own(tmp_path):
             tables.build("y1", "arcface", name, {"dataset_path": str(tmp_path)})
 
 
+@pytest.mark.parametrize("name, said", [
+    ("faces_emore", "--dataset emore"), ("datasets/faces_emore/", "--dataset emore"), ("EMORE", "--dataset emore"),
+    ("ms1m-retinaface-t1", "--dataset retina"), ("MS1MV2", "--dataset emore"), ("mine", "--dataset-path FOLDER")])
+def test_a_datasets_folder_in_place_of_its_key(name, said):
+    with pytest.raises(Failure, match="unknown dataset.*known: casia, emore, orl.*--dataset-path") as failure:
+        tables.build("y1", "arcface", name, {})
+    assert said in str(failure.value) and ("is the folder" in str(failure.value)) == (name != "mine")
+
+
 @pytest.mark.parametrize("given, devices, batch, per", [
     ({}, 4, 512, 128), ({"per_batch_size": 16}, 2, 32, 16), ({"batch_size": 64}, 2, 64, 32),
     ({"batch_size": 64, "per_batch_size": 32}, 2, 64, 32)])
