@@ -15,11 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets import images, records
-from datasets.files import alone, whole_file
+from datasets.files import whole_file
 from datasets.listing import read_list
+from datasets.locks import NAME, alone
 from runtime import Failure, run_command
 
 LIST = "images.lst"
+OTHER = "name another folder"
 
 
 def _class(label, where):
@@ -68,17 +70,17 @@ def unpack(record, folder, progress=False):
     if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
         raise Failure(f"{folder} is there already: name a folder that is not")
     part, width = folder + ".part", len(str(int(np.max(layout.images))))
-    with alone(part):
+    with alone(part, OTHER):
         with whole_file(os.path.join(part, LIST), "w") as lines:
             for key, label, image in _bar(records.iterate(layout), "unpacking", len(layout.images), progress):
                 identity = _class(label, f"{layout.record}: image {key}")
                 path = f"{identity:08d}/{key:0{width}d}.{_suffix(image)}"
                 _write(os.path.join(part, path), image)
                 lines.write(f"{key}\t{_numbers(label)}\t{path}\n")
-        os.unlink(os.path.join(part, ".lock"))
         if os.path.isdir(folder):
             os.rmdir(folder)
-        os.rename(part, folder)
+        os.rename(part, folder)  # with the lock in it, so that nobody else takes the folder before it has its name
+        os.unlink(os.path.join(folder, NAME))
     return len(layout.images)
 
 
@@ -236,7 +238,8 @@ def convert(args):
         number = unpack(args.source, args.output, progress=True)
         print(f"{args.output}: {number} images, and {LIST}, with which `pack` makes the record again")
         return
-    number, classes = (pack if args.what == "pack" else complete)(args.source, args.output, progress=True)
+    with alone(args.output, OTHER):
+        number, classes = (pack if args.what == "pack" else complete)(args.source, args.output, progress=True)
     print(f"{args.output}: train.rec, train.idx, train.lst and property, {number} images of {classes} identities")
 
 
