@@ -73,7 +73,8 @@ def whole_path(path):
     if os.path.isdir(path):
         raise Failure(f"{path} is a folder: name a file")
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-        yield path
+        with _named(path, _NO_ROOM):
+            yield path
         return
     descriptor, temporary = _open_temporary(path)
     try:

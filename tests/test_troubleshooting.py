@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from datasets import centres, detector, embeddings, folder, pair_lists, pairs, records, selection, verification_file
+from datasets.locks import alone
 from datasets.shards import Settings
 from recognition import config as tables
 from recognition.data import train_iterator
@@ -164,6 +165,39 @@ def a_verification_file_that_was_not_aligned(tmp_path):
     small, large = (cv2.imencode(".png", np.full((side, side, 3), 99, np.uint8))[1].tobytes() for side in (112, 250))
     verification_file.write(tmp_path / "lfw.bin", [small, small, small, large], [True, False])
     verification_file.decode(verification_file.read(tmp_path / "lfw.bin")[0], name=tmp_path / "lfw.bin")
+
+
+@provokes("… pairs do not make 10 folds … leave the set out with --target")
+def a_verification_file_of_nine_pairs(own, tmp_path):
+    images, issame = verification_file.read(own / "tiny.bin")
+    verification_file.write(own / "tiny.bin", images[:18], issame[:9])
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(own), "models_root": str(tmp_path)}))
+
+
+@provokes("… is missing: put it there, or name with --target other verification sets …")
+def a_target_that_is_missing(faces, tmp_path):
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
+                                                      "targets": ["lfw"]}))
+
+
+@provokes("… has too little room …")
+def a_disk_that_is_nearly_full(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 0))
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
+                                                      "per_batch_size": 4}))
+
+
+@provokes("… cannot be written … make it writable …")
+def a_models_root_that_is_a_file(faces, tmp_path):
+    (tmp_path / "models").write_text("")
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces),
+                                                      "models_root": str(tmp_path / "models")}))
+
+
+@provokes("… is being written by another process …")
+def a_folder_that_another_run_has(faces, tmp_path):
+    with alone(tmp_path / "mnas025-arcface-tiny"):
+        train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path)}))
 
 
 @provokes("no threshold is known for …")
