@@ -67,7 +67,7 @@ def _one_line(error):
         return "out of memory; try a smaller batch"
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename else ""
-        advice = "; free some space and run it again" if error.errno == errno.ENOSPC else ""
+        advice = "; free some space and run it again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         return f"{where}{os.strerror(error.errno)}{advice}"
     base = sys.modules.get("mxnet.base")
     if base and isinstance(error, base.MXNetError):

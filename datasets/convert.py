@@ -18,12 +18,14 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets import identity_names, images, records
-from datasets.files import alone, whole_file
+from datasets.files import whole_file
 from datasets.findings import shown
 from datasets.listing import finder, read_list
+from datasets.locks import NAME, alone
 from runtime import Failure, run_command
 
 LIST = "images.lst"
+OTHER = "name another folder"
 
 
 def _class(label, where):
@@ -72,7 +74,7 @@ def unpack(record, folder, progress=False):
     if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
         raise Failure(f"{folder} is there already: name a folder that is not")
     part, width = folder + ".part", len(str(int(np.max(layout.images))))
-    with alone(part):
+    with alone(part, OTHER):
         with whole_file(os.path.join(part, LIST), "w") as lines:
             for key, label, image in _bar(records.iterate(layout), "unpacking", len(layout.images), progress):
                 identity = _class(label, f"{layout.record}: image {key}")
@@ -85,10 +87,10 @@ def unpack(record, folder, progress=False):
         names = identity_names.beside(layout.record)
         if names and os.path.isfile(names):  # labels keep their numbers, so names stay right
             shutil.copyfile(names, os.path.join(part, identity_names.FILE))
-        os.unlink(os.path.join(part, ".lock"))
         if os.path.isdir(folder):
             os.rmdir(folder)
-        os.rename(part, folder)
+        os.rename(part, folder)  # with the lock in it, so that nobody else takes the folder before it has its name
+        os.unlink(os.path.join(folder, NAME))
     return len(layout.images)
 
 
@@ -277,7 +279,8 @@ def convert(args):
         number = unpack(args.source, args.output, progress=True)
         print(f"{args.output}: {number} images, and {LIST}, with which `pack` makes the record again")
         return
-    number, classes = (pack if args.what == "pack" else complete)(args.source, args.output, progress=True)
+    with alone(args.output, OTHER):
+        number, classes = (pack if args.what == "pack" else complete)(args.source, args.output, progress=True)
     print(f"{args.output}: train.rec, train.idx, train.lst and property, {number} images of {classes} identities")
 
 

@@ -8,31 +8,11 @@ import errno
 import os
 import stat
 
+from datasets.locks import leads_to, lock
 from runtime import Failure
 
-try:
-    import fcntl
-except ImportError:  # no such locks on this system; writers of one file then have to take turns
-    fcntl = None
-
-
-def _lock(descriptor):
-    """Lock an open file for this process alone; False where another holds it."""
-    try:
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Filesystems without locks are written to all the same.
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-    return True
-
-
-def _is(descriptor, path):
-    """Whether `path` still names the file that is open."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+# What a write says where there is no room, the disk's or the user's.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _open_temporary(path):
@@ -48,8 +28,8 @@ def _open_temporary(path):
         temporary = os.path.join(folder, f".{stem}.part{number or ''}{extension}")
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            locked = _lock(descriptor)
-            if locked and _is(descriptor, temporary):
+            locked = lock(descriptor)
+            if locked and leads_to(temporary, descriptor):
                 os.ftruncate(descriptor, 0)
                 return descriptor, temporary
         except BaseException:
@@ -57,6 +37,17 @@ def _open_temporary(path):
             raise
         os.close(descriptor)
         number += not locked  # where it was locked but renamed meanwhile, the name is free again
+
+
+@contextlib.contextmanager
+def _named(path, kinds=None):
+    """Give errors of the system that name no file this path: all, or those whose number is one of `kinds`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None and (kinds is None or error.errno in kinds):
+            error.filename = path
+        raise
 
 
 @contextlib.contextmanager
@@ -76,18 +67,20 @@ def whole_path(path):
     Failure
         `path` is a folder.
     OSError
-        As the system reports it: no such folder, no permission, no space.
+        As the system reports it: no such folder, no permission, no space. Where there is no space, it names `path`.
     """
     path = os.path.realpath(path)
     if os.path.isdir(path):
         raise Failure(f"{path} is a folder: name a file")
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-        yield path
+        with _named(path, _NO_ROOM):
+            yield path
         return
     descriptor, temporary = _open_temporary(path)
     try:
-        yield temporary
-        with open(temporary, "rb+") as written:
+        with _named(path, _NO_ROOM):
+            yield temporary
+        with _named(path), open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except BaseException:
@@ -145,30 +138,6 @@ def plain_name(path, mode="rb"):
         if not os.path.exists(name):
             raise Failure(f"{path}: its name has bytes that are no UTF-8, which MXNet cannot read here; rename it")
         yield name
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def alone(folder):
-    """Hold a folder for this process while the block runs.
-
-    Parameters
-    ----------
-    folder : str or os.PathLike
-        Made where it is missing.
-
-    Raises
-    ------
-    Failure
-        Another process holds it.
-    """
-    os.makedirs(folder, exist_ok=True)
-    descriptor = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if not _lock(descriptor):
-            raise Failure(f"{folder} is being written by another process: wait for it, or end it")
-        yield
     finally:
         os.close(descriptor)
 

@@ -25,8 +25,9 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets import detector, images, listing
-from datasets.files import alone, whole_file
+from datasets.files import whole_file
 from datasets.listing import Entry, quoted
+from datasets.locks import alone
 from datasets.shards import Settings, make_faces
 from runtime import Failure, cores, run_command
 
@@ -213,22 +214,24 @@ def build(entries, output, settings, report=None, min_images=1, workers=None, pr
         raise Failure(f"{len(entries)} images are too many for one record file: make several")
     if settings.detect:
         detector.mtcnn()  # where it is missing, say so before anything is done
-    with alone(work), contextlib.ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=len(entries), unit="image", file=sys.stdout, disable=not progress,
-                                       mininterval=0.5 if sys.stdout.isatty() else 15))
-        points = stack.enter_context(whole_file(os.path.join(output, "landmarks.tsv"), "w"))
-        results = make_faces(entries, settings, work, workers or cores())
-        stack.callback(results.close)
-        records.write(output, _labelled(_counted(zip(entries, results), bar), output, report, min_images, points),
-                      settings.size, settings.size)
-        bar.close()
-        report.write(output)
-        report.write_names(output)
-        with whole_file(os.path.join(output, "contact.jpg")) as file:
-            file.write(images.encode(report.sheet(settings.size)))
-    if not os.path.getsize(os.path.join(output, "landmarks.tsv")):
-        os.unlink(os.path.join(output, "landmarks.tsv"))
-    shutil.rmtree(work)
+    with alone(output, "name another folder"):
+        os.makedirs(work, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            bar = stack.enter_context(tqdm(total=len(entries), unit="image", file=sys.stdout, disable=not progress,
+                                           mininterval=0.5 if sys.stdout.isatty() else 15))
+            points = stack.enter_context(whole_file(os.path.join(output, "landmarks.tsv"), "w"))
+            results = make_faces(entries, settings, work, workers or cores())
+            stack.callback(results.close)
+            records.write(output, _labelled(_counted(zip(entries, results), bar), output, report, min_images, points),
+                          settings.size, settings.size)
+            bar.close()
+            report.write(output)
+            report.write_names(output)
+            with whole_file(os.path.join(output, "contact.jpg")) as file:
+                file.write(images.encode(report.sheet(settings.size)))
+        if not os.path.getsize(os.path.join(output, "landmarks.tsv")):
+            os.unlink(os.path.join(output, "landmarks.tsv"))
+        shutil.rmtree(work)
     return report
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from datasets import identity_names, records
 from datasets.centres import Identities, nearest
 from datasets.embeddings import Embeddings
+from datasets.locks import alone
 from datasets.overlap import SAME, cosine, write_table
 from datasets.selection import check_belongs, image_labels, write_selection
 from runtime import Failure, run_command
@@ -140,6 +141,12 @@ def _compare(options, layouts, labels, people):
 
 def main():
     options = parse_arguments()
+    with alone(options.output, "name another folder with --output"):
+        join(options)
+
+
+def join(options):
+    """Write the joined record as the flags say."""
     layouts = [records.read_layout(record) for record in options.records]
     labels = [image_labels(layout) for layout in layouts]
     for record, own in zip(options.records, labels):

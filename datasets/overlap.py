@@ -11,6 +11,7 @@ images far from the centre of their identity's other images, and identities whos
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from datasets.centres import Identities, closest_images, far_images, pairs_above
 from datasets.embeddings import Embeddings
 from datasets.files import whole_file
 from datasets.listing import quoted
+from datasets.locks import alone
 from datasets.selection import check_belongs, image_labels, write_selection
 from runtime import Failure, run_command
 
@@ -225,6 +227,14 @@ def _noise(options, train, identities):
 
 def main():
     options = parse_arguments()
+    with contextlib.ExitStack() as stack:
+        if options.output:
+            stack.enter_context(alone(options.output, "name another folder with --output"))
+        compare(options)
+
+
+def compare(options):
+    """Compare the sets, and write what the flags ask for."""
     train = Embeddings(options.train)
     if options.record:  # its names are newer than those in the embeddings
         train.identity_names.update(identity_names.of_record(records.record_path(options.record), train.labels))

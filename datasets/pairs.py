@@ -23,10 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets import detector, verification_file
-from datasets.files import alone
 from datasets.findings import shown
 from datasets.folds import FOLDS, are_even, deal, fold_counts, usable_folds
 from datasets.listing import Entry, finder
+from datasets.locks import alone_with
 from datasets.pair_lists import LAYOUTS, read_pairs
 from datasets.shards import Settings, make_faces
 from datasets.verification_check import fold_faults
@@ -168,7 +168,8 @@ def build(pairs, root, output, align=False, skip_failed=False, workers=None, kee
     find = finder(root)
     named = [tuple(locate(choices, root, find) for choices in pair) for pair in pairs.pairs]
     names = list(dict.fromkeys(name for pair in named for name in pair))
-    with alone(_work(output)):
+    with alone_with(output, "name another file with --output"):
+        os.makedirs(_work(output), exist_ok=True)
         faces, failures = make_images(names, root, output, align, workers)
         for name, reason in itertools.islice(failures.items(), SHOWN):
             print(shown(f"failed: {name} {reason}"))
@@ -197,7 +198,7 @@ def build(pairs, root, output, align=False, skip_failed=False, workers=None, kee
         issame = pairs.issame[kept]
         written = [name for pair in kept for name in named[pair]]
         verification_file.write(output, [faces[name] for name in written], issame)
-    shutil.rmtree(_work(output))
+        shutil.rmtree(_work(output))
     return issame, len(set(written))
 
 

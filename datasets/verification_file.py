@@ -4,6 +4,7 @@ They are written by Python 2 and 3, with images as `bytes` or uint8 arrays and b
 NumPy. A pickle can name any function to be called, so those few that these files need are replaced
 by ones of our own here, and every other name is refused.
 """
+import contextlib
 import io
 import itertools
 import math
@@ -277,12 +278,54 @@ def decode(images, size=112, name="the file", first=0):
     """
     decoded = np.empty((len(images), size, size, 3), np.uint8)
     for number, image in enumerate(images, first):
-        try:
-            height, width = header(image)[1:3]
-            if (height, width) != (size, size):
-                raise Failure(f"{name}: image {number} is {width}×{height} where {size}×{size} is needed: "
-                              "build the file anew from the photographs with `python datasets/pairs.py --align`")
+        with _explained(name, number):
+            _check_size(image, size, name, number)
             decoded[number - first] = decode_as_mxnet(image)
-        except Unusable as unusable:
-            raise Failure(f"{name}: image {number} cannot be decoded: it {unusable}; {AGAIN}") from None
     return decoded
+
+
+@contextlib.contextmanager
+def _explained(name, number):
+    """Make a Failure of what makes an image unusable."""
+    try:
+        yield
+    except Unusable as unusable:
+        raise Failure(f"{name}: image {number} cannot be decoded: it {unusable}; {AGAIN}") from None
+
+
+def _check_size(image, size, name, number):
+    """Fail where an encoded image has another size, by its header."""
+    height, width = header(image)[1:3]
+    if (height, width) != (size, size):
+        raise Failure(f"{name}: image {number} is {width}×{height} where {size}×{size} is needed: "
+                      "build the file anew from the photographs with `python datasets/pairs.py --align`")
+
+
+def check_usable(images, issame, name, size=112, folds=10, sample=16):
+    """Check quickly that a verification will be able to use what `read` gave: folds, sizes, and some images.
+
+    Parameters
+    ----------
+    images : sequence of bytes, length 2N
+    issame : sequence of bool, length N
+    name : str
+        The file, for messages.
+    size : int
+        Height and width that each image has to have; all headers are read.
+    folds : int
+    sample : int
+        How many images are decoded, spread over the file.
+
+    Raises
+    ------
+    Failure
+        There are fewer pairs than folds, an image is of another size, or one of the sample cannot be decoded.
+    """
+    if len(issame) < folds:
+        raise Failure(f"{name}: {len(issame)} pairs do not make {folds} folds: make a file of more pairs with `python "
+                      "datasets/pairs.py`")
+    for number, image in enumerate(images):
+        with _explained(name, number):
+            _check_size(image, size, name, number)
+    for number in sorted(set(np.linspace(0, len(images) - 1, sample).astype(int).tolist())):
+        decode([images[number]], size, name, number)

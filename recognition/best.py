@@ -3,6 +3,7 @@ import os
 
 from datasets import verification_file
 from eval import protocol
+from runtime import Failure
 
 
 class Verifier:
@@ -14,30 +15,52 @@ class Verifier:
         The dataset's folder, or its record file.
     targets : list of str
         Names of the files NAME.bin, in the order in which they are reported; None for all that are there.
+    explicit : bool
+        Whether the user named these targets, so that each has to be there.
 
     Attributes
     ----------
     missing : list of str
         Targets without a file.
+
+    Raises
+    ------
+    runtime.Failure
+        A file cannot be used for a verification, as far as a quick look tells, or a target that the user named is
+        missing.
     """
 
-    def __init__(self, folder, targets):
+    def __init__(self, folder, targets, explicit=False):
         folder = folder if os.path.isdir(folder) else os.path.dirname(folder)
         if targets is None:
             targets = sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".bin"))
-        paths = {name: os.path.join(folder, f"{name}.bin") for name in targets}
-        self.missing = [name for name, path in paths.items() if not os.path.isfile(path)]
-        self.sets = {name: verification_file.read(path) for name, path in paths.items() if name not in self.missing}
+        self.paths = {name: os.path.join(folder, f"{name}.bin") for name in targets}
+        self.missing = [name for name, path in self.paths.items() if not os.path.isfile(path)]
+        if explicit and self.missing:
+            there = ", ".join(sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".bin"))) or "none"
+            raise Failure(f"{self.paths[self.missing[0]]} is missing: put it there, or name with --target other "
+                          f"verification sets of that folder (there: {there})")
+        self.sets = {name: _read(path) for name, path in self.paths.items() if name not in self.missing}
 
     def __call__(self, embedder, step):
         """Print the original's lines for each set and return the accuracies, in order."""
         accuracies = []
         for name, (images, issame) in self.sets.items():
-            result = protocol.verify(embedder, images, issame)
+            result = protocol.verify(embedder, images, issame, name=self.paths[name])
             for line in protocol.format_lines(name, step, result):
                 print(line, flush=True)
             accuracies.append(float(result.accuracy))
         return accuracies
+
+
+def _read(path):
+    """Return the images and pairs of a verification file that a verification can use."""
+    try:
+        images, issame = verification_file.read(path)
+        verification_file.check_usable(images, issame, path)
+    except Failure as failure:
+        raise Failure(f"{failure}; or leave the set out with --target") from None
+    return images, issame
 
 
 class Best:

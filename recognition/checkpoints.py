@@ -18,6 +18,7 @@ from datasets.files import plain_name, whole_file, whole_path
 from runtime import Failure, mx
 
 STATES_KEPT = 2
+WRITING = ".writing"
 _STATE = re.compile(r"step-\d{8,}(-\d+)?$")
 
 
@@ -95,13 +96,22 @@ def save_state(folder, step, arrays, progress):
         `arg:`, `aux:` and `mom:` (momentum) arrays by name.
     progress : dict
         Plain values: position in the data, the best accuracies, the configuration.
+
+    Returns
+    -------
+    str
+        The folder of the state.
     """
     root = os.path.join(folder, "state")
-    temporary = os.path.join(root, ".writing")
+    temporary = os.path.join(root, WRITING)
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
-    save_arrays(os.path.join(temporary, "arrays.params"), arrays)
-    write_json(os.path.join(temporary, "progress.json"), dict(progress, step=step))
+    try:
+        save_arrays(os.path.join(temporary, "arrays.params"), arrays)
+        write_progress(temporary, step, progress)
+    except OSError:  # a disk that is full gets the room back
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     final = os.path.join(root, f"step-{step:08d}")
     again = 0
     while os.path.exists(final):  # of an earlier run; it goes when two newer ones are whole
@@ -110,6 +120,12 @@ def save_state(folder, step, arrays, progress):
     os.rename(temporary, final)
     for old in states(folder)[:-STATES_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def write_progress(state, step, progress):
+    """Write the plain values of a state into its folder `state`, in place of those that are there."""
+    write_json(os.path.join(state, "progress.json"), dict(progress, step=step))
 
 
 def load_state(folder):

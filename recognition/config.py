@@ -27,7 +27,8 @@ DEFAULTS = {
     # What is printed, verified and saved, and when
     "frequent": 20, "verbose": 2000, "ckpt": 3, "save_every": None,
     # Data
-    "mirror": True, "augmentation": {}, "num_classes": None, "targets": None, "dataset_path": None,
+    "mirror": True, "augmentation": {}, "num_classes": None, "targets": None, "explicit_targets": False,
+    "dataset_path": None,
     "num_workers": max(1, min(16, os.cpu_count() or 1)),
     # The run
     "models_root": os.path.join(ROOT, "models"), "pretrained": "", "pretrained_epoch": 1, "pretrained_partial": False,
@@ -186,6 +187,7 @@ def build(network, loss, dataset, flags):
         config.per_batch_size = None
     if config.save_every is None:
         config.save_every = config.verbose
+    config.explicit_targets = flags.get("targets") is not None  # what the user names has to be there
     config.update({"network": network, "loss": loss, "dataset": dataset})
     config.dataset_path = (os.path.abspath(flags["dataset_path"]) if flags.get("dataset_path")
                            else os.path.join(ROOT, config.dataset_path))

@@ -1,7 +1,11 @@
 """The dataset of a run: found, checked against its table entry, or explained."""
 import os
 
+import numpy as np
+
 from datasets import records
+from datasets.selection import image_labels
+from recognition.data import LARGE
 from runtime import Failure
 
 
@@ -29,3 +33,35 @@ def check_dataset(config):
         print(f"note: {path} has {layout.classes} identities, where {config.num_classes} were published; "
               "the file decides")
     config.num_classes = layout.classes
+    warn_about_identities(layout)
+
+
+def warn_about_identities(layout):
+    """Print a warning where what the record holds teaches little: one identity, or classes without an image.
+
+    Of a large file the identity records alone are read, where it has any.
+    """
+    found = _classes_with_images(layout)
+    if not found:
+        return
+    if found == 1:
+        print(f"warning: all images of {layout.record} are of one identity: nothing that tells people apart can be "
+              "learnt from them; take a record of several identities", flush=True)
+    elif found < layout.classes:
+        print(f"warning: {layout.classes - found} of {layout.classes} classes of {layout.record} have no image: "
+              "nothing is learnt of them, and their weights take memory and time; `python datasets/convert.py complete "
+              f"{layout.record} OUT` renumbers the classes without gaps", flush=True)
+
+
+def _classes_with_images(layout):
+    """Return how many classes have an image, or None where that is not cheap to know, or the file is damaged."""
+    try:
+        if layout.size <= LARGE:
+            labels = np.unique(image_labels(layout))
+            return int(np.sum(labels < layout.classes))
+        if len(layout.identities):
+            ranges = records.read_identities(layout)
+            return min(layout.classes, int(np.sum(ranges[:, 1] > ranges[:, 0])))
+    except Failure:  # training says it, or does without what is damaged
+        pass
+    return None

@@ -1,10 +1,12 @@
 """Training from beginning to end, in the order in which things happen."""
+import contextlib
 import math
 import os
 import signal
 import zlib
 
-from eval.contexts import parse_context
+from datasets.locks import alone
+from eval.contexts import describe, parse_context
 from eval.embedding import Embedder
 from recognition import checkpoints, heads, optimizer, pretrained, triplet_head
 from recognition.angle_trace import AngleTrace
@@ -13,6 +15,7 @@ from recognition.config import LOSS_NUMBERS, TRIPLET_NUMBERS, global_batch, loss
 from recognition.data import train_iterator
 from recognition.dataset import check_dataset
 from recognition.progress import TimeLeft, print_plain_lines, training_metrics
+from recognition.room import check_room
 from recognition.schedule import rate_after
 from recognition.triplets import TripletIterator
 from runtime import Failure, mx
@@ -22,6 +25,10 @@ from symbols.lowering import lower
 # What a resumed run must share with the one that it goes on with.
 _SAME = ("network", "loss", "dataset", "emb_size", "num_classes", "batch_size", "seed", *LOSS_NUMBERS,
          *TRIPLET_NUMBERS)
+
+
+# Shapes of inputs, for what does not depend on the size of a batch.
+INPUTS = {"data": (6, 3, 112, 112), "softmax_label": (6,), heads.STEP: (6,)}
 
 
 def initializer(net_name):
@@ -54,10 +61,15 @@ class Interrupts:
             signal.signal(number, handler)
 
 
+def training_symbol(config, embedding):
+    """Return the symbol that a run trains: the embedding network under the head of its loss."""
+    head = triplet_head if "triplet_distance" in config else heads
+    return head.training_symbol(embedding, config.num_classes, **loss_settings(config))
+
+
 def build_module(config, contexts, batches, embedding):
     """Return the bound module of the training symbol, in the form that runs fastest on its devices."""
-    head = triplet_head if "triplet_distance" in config else heads
-    symbol = head.training_symbol(embedding, config.num_classes, **loss_settings(config))
+    symbol = training_symbol(config, embedding)
     inputs = list(batches.provide_data)
     if heads.STEP in symbol.list_arguments():
         inputs.append(mx.io.DataDesc(heads.STEP, (batches.batch_size,)))
@@ -77,6 +89,11 @@ class Run:
     ----------
     step : int
         Batches done.
+    due, final : bool
+        Whether the verification of this step, and the saving that goes with it, is still to be done; whether that
+        step is the run's last.
+    state : str or None
+        The state that was saved after this step.
     best : recognition.best.Best
     folder : str
         Where its checkpoints go.
@@ -91,6 +108,7 @@ class Run:
     def __init__(self, config, module, embedding, folder):
         self.config, self.module, self.embedding, self.folder = config, module, embedding, folder
         self.step, self.best, self.embedder = 0, Best(config.ckpt), None
+        self.due, self.final, self.state, self.place = False, False, None, None
         self.angles = AngleTrace() if config.trace_angles else None
         self.held, self.restored = dict, {}
 
@@ -105,6 +123,9 @@ class Run:
                 loaded[key[:3]][key[4:]] = value
             self.step, epoch, batch = progress["step"], progress["epoch"], progress["batch"]
             self.best.restore(progress["best"])
+            self.due = progress.get("due", False)  # older states were written after verifying
+            self.final = self.step == progress["config"]["max_steps"]
+            self.state, self.place = checkpoints.states(self.folder)[-1], (epoch, batch)
             self.restored = loaded["bag"]
             if self.angles:
                 self.angles.restore({name: value.asnumpy() for name, value in loaded["ang"].items()})
@@ -160,9 +181,15 @@ class Run:
             arrays.update({f"ang:{name}": mx.nd.array(values, dtype=values.dtype)
                            for name, values in self.angles.state().items()})
             self.angles.write(self.folder)
-        checkpoints.save_state(self.folder, self.step, arrays, {
-            "epoch": epoch, "batch": batch, "best": self.best.state(), "config": dict(self.config)})
+        self.place = epoch, batch
+        self.state = checkpoints.save_state(self.folder, self.step, arrays, self._progress())
         seed_everything(self.config.seed, self.step)
+
+    def _progress(self):
+        """Return the plain values of a state."""
+        epoch, batch = self.place
+        return {"epoch": epoch, "batch": batch, "best": self.best.state(), "due": self.due,
+                "config": dict(self.config)}
 
     def current_embedder(self, arg_params, aux_params):
         """Return the embedding network with these parameters, on the first device."""
@@ -178,6 +205,34 @@ class Run:
         Binding that network anew takes less than the training module, whose graph is not fused, would lose.
         """
         return self.current_embedder(*self.parameters())(images)
+
+    def keep(self, verifier, epoch, batch, state_due, interrupts):
+        """Save the state where it is due, then verify where that is due.
+
+        The state comes first, so that it is there if the verification fails or the process is killed. It says that
+        the verification is due; when the verification is done, the state's best accuracies are brought up to date.
+        """
+        self.state = None  # of this step there is none yet
+        if state_due:
+            self.save_state(epoch, batch)
+        if not self.due:
+            return
+        try:
+            self.verify_due(verifier)
+        except Exception:
+            if self.state is None:
+                with contextlib.suppress(Exception):  # what went wrong first is what to tell
+                    self.save_state(epoch, batch)
+            raise
+        if interrupts.arrived and self.state is None:
+            self.save_state(epoch, batch)
+
+    def verify_due(self, verifier):
+        """Do the verification that is due, and note that in the state of this step, if there is one."""
+        self.verify_and_save(verifier, self.final)
+        self.due = False
+        if self.state:
+            checkpoints.write_progress(self.state, self.step, self._progress())
 
     def verify_and_save(self, verifier, final=False):
         """Verify on every set, save as --ckpt says, and report the best so far."""
@@ -222,24 +277,52 @@ def train(config):
     Raises
     ------
     runtime.Failure
-        For data, checkpoints or devices that cannot be used, for a loss that stops being finite, and when
+        For data, verification files, checkpoints or devices that cannot be used, a folder that another process writes
+        to or that has too little room, all before the first step; for a loss that stops being finite, and when
         interrupted: always with the last checkpoint whole.
     """
     print_plain_lines()
     contexts = parse_context(config.ctx)
+    print(f"devices: {describe(contexts)}", flush=True)
     distributed = config.kvstore.startswith("dist")
     kvstore = mx.kv.create(config.kvstore) if distributed else config.kvstore
     rank, workers = (kvstore.rank, kvstore.num_workers) if distributed else (0, 1)
     global_batch(config, len(contexts), workers)
     check_dataset(config)
-    verifier = Verifier(config.dataset_path, config.targets)
+    verifier = Verifier(config.dataset_path, config.targets, config.explicit_targets)
     if verifier.missing:
         print(f"note: not verified on {', '.join(verifier.missing)}: no such .bin in {config.dataset_path}")
     folder = os.path.join(config.models_root, f"{config.network}-{config.loss}-{config.dataset}")
-    os.makedirs(folder, exist_ok=True)
-
-    batches = open_data(config, len(contexts), rank, workers)
     embedding = get_symbol(config.net_name, **network_settings(config))
+    with contextlib.ExitStack() as held:
+        failure = None
+        if rank == 0:  # it alone writes
+            try:
+                held.enter_context(alone(folder, "name another folder with --models-root"))
+                check_room(config, folder, training_symbol(config, embedding), INPUTS)
+            except Failure as error:
+                failure = error
+        _begin_together(kvstore, failure)
+        _train(config, contexts, kvstore, rank, workers, verifier, folder, embedding)
+    return folder
+
+
+def _begin_together(kvstore, failure):
+    """Raise the Failure of the first worker, where there is one, in each worker: none is left waiting for it."""
+    if not isinstance(kvstore, str):
+        failures = mx.nd.array([failure is not None])
+        kvstore.init("failures", mx.nd.zeros(1))
+        kvstore.push("failures", failures)
+        kvstore.pull("failures", out=failures)
+        if failure is None and failures.asscalar():
+            raise Failure("the first worker cannot begin, for the reason that it says")
+    if failure is not None:
+        raise failure
+
+
+def _train(config, contexts, kvstore, rank, workers, verifier, folder, embedding):
+    """Train in a folder that is held."""
+    batches = open_data(config, len(contexts), rank, workers)
     module = build_module(config, contexts, batches, embedding)
     run = Run(config, module, embedding, folder)
     if isinstance(batches, TripletIterator):
@@ -248,13 +331,13 @@ def train(config):
     hint_about_batch(config)
     if rank == 0:
         checkpoints.write_json(os.path.join(folder, "config.json"), dict(config))
+        if run.due:  # the process was killed before
+            run.verify_due(verifier)
     if config.max_steps and run.step >= config.max_steps:
         print(f"the run in {folder} is at step {run.step} already: raise --max-steps to go on")
-        return folder
-
+        return
     with Interrupts() as interrupts:
         _loop(run, batches, verifier, epoch, batch, rank == 0, interrupts)
-    return folder
 
 
 def _loop(run, batches, verifier, epoch, batch, saves, interrupts):
@@ -285,10 +368,10 @@ def _loop(run, batches, verifier, epoch, batch, saves, interrupts):
                 print(f"lr change to {rate_after(config.lr, config.lr_steps, run.step):g}", flush=True)
             final = run.step == config.max_steps
             left.pause()
-            if saves and (final or run.step % config.verbose == 0):
-                run.verify_and_save(verifier, final)
-            if saves and ((config.save_every and run.step % config.save_every == 0) or final or interrupts.arrived):
-                run.save_state(epoch, batch)
+            if saves:
+                run.due, run.final = final or run.step % config.verbose == 0, final
+                state_due = (config.save_every and run.step % config.save_every == 0) or final or interrupts.arrived
+                run.keep(verifier, epoch, batch, state_due, interrupts)
             left.resume()
             if interrupts.arrived:
                 raise Failure(f"stopped by {interrupts.arrived} after step {run.step}; the same command with --resume "

@@ -16,6 +16,7 @@ import pytest
 
 from datasets import centres, detector, embeddings, folder, pair_lists, pairs, records, selection, verification_file
 from datasets.findings import Findings
+from datasets.locks import alone
 from datasets.record_check import check_record
 from datasets.shards import Settings
 from eval import checkpoints, verification
@@ -262,6 +263,39 @@ def pairs_of_a_kind_together(model, tmp_path, capsys, monkeypatch):
                                      "--model", "{},{}".format(*model(0))])
     verification.main()
     return capsys.readouterr().err.splitlines()[-1]
+
+
+@provokes("… pairs do not make 10 folds … leave the set out with --target")
+def a_verification_file_of_nine_pairs(own, tmp_path):
+    images, issame = verification_file.read(own / "tiny.bin")
+    verification_file.write(own / "tiny.bin", images[:18], issame[:9])
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(own), "models_root": str(tmp_path)}))
+
+
+@provokes("… is missing: put it there, or name with --target other verification sets …")
+def a_target_that_is_missing(faces, tmp_path):
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
+                                                      "targets": ["lfw"]}))
+
+
+@provokes("… has too little room …")
+def a_disk_that_is_nearly_full(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 0))
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
+                                                      "per_batch_size": 4}))
+
+
+@provokes("… cannot be written … make it writable …")
+def a_models_root_that_is_a_file(faces, tmp_path):
+    (tmp_path / "models").write_text("")
+    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces),
+                                                      "models_root": str(tmp_path / "models")}))
+
+
+@provokes("… is being written by another process …")
+def a_folder_that_another_run_has(faces, tmp_path):
+    with alone(tmp_path / "mnas025-arcface-tiny"):
+        train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path)}))
 
 
 @provokes("no threshold is known for …")

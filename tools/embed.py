@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from datasets import embeddings, identity_names, records, verification_file
+from datasets.locks import alone_with
 from datasets.selection import image_labels
 from eval.labelled import embed_record
 from runtime import Failure, run_command
@@ -88,6 +89,12 @@ def main():
     if not os.path.exists(options.data):
         raise Failure(f"{options.data} is missing: --data takes a record's folder, a .bin file or a folder of "
                       "photographs")
+    with alone_with(options.output, "name another file with --output"):
+        embed(options, prefix, epoch)
+
+
+def embed(options, prefix, epoch):
+    """Write the embeddings as the flags say, by the checkpoint `prefix`, `epoch`."""
     recogniser = Recogniser(prefix, epoch, options.ctx, not options.no_flip, options.aligned)
     if options.data.endswith(".rec") or os.path.exists(os.path.join(options.data, "train.rec")):
         layout, names = records.read_layout(options.data), None

@@ -22,6 +22,7 @@ import warnings
 import numpy as np
 
 from datasets.files import plain_name, whole_path
+from datasets.locks import alone_with
 from eval import checkpoints
 from recognition.checkpoints import save_network
 from runtime import Failure, mx, run_command
@@ -126,12 +127,13 @@ def export(model, form, output, fold=False):
     source = symbol, *({key: value.astype(np.float32, copy=False) for key, value in table.items()} for table in params)
     network = fold_batch_norm(*source) if fold else source
     os.makedirs(folder or ".", exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder or ".") as temporary, \
+    with alone_with(output, "give another name with --output"), \
+            tempfile.TemporaryDirectory(prefix=".export-", dir=folder or ".") as temporary, \
             plain_name(temporary) as place:  # `output` may have bytes that MXNet and the converters cannot read
         try:
             exported, difference = FORMATS[form](os.path.join(place, NAME), *network), None
         except OSError as error:  # of a file that was open already, such as of a full disk
-            error.filename = error.filename or output
+            error.filename = output
             raise
         if exported:
             difference = largest_difference(runner(*source), exported, (1, 1) if form == "ncnn" else (1, 3))

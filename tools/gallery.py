@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from datasets import embeddings
 from datasets.listing import quoted
+from datasets.locks import alone_with
 from eval import calibration
 from runtime import Failure, run_command
 from tools.photographs import Recogniser, add_flags, how_to_calibrate, people, threshold_of
@@ -83,7 +84,12 @@ def _check_network(path, gallery, recogniser):
 
 
 def enrol(options):
-    """Enrol people, or add them to a gallery that is there."""
+    """Enrol people, or add them to a gallery that is there, which no other process changes meanwhile."""
+    with alone_with(options.gallery, "enrol into another file"):
+        _enrol(options)
+
+
+def _enrol(options):
     known = read(options.gallery) if os.path.exists(options.gallery) else None
     flip = known.flip if known else not options.no_flip
     recogniser = _recogniser(options, known, flip)

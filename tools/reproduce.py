@@ -15,6 +15,7 @@ import argparse
 import tempfile
 
 from datasets.files import whole_file
+from datasets.locks import alone_with
 from eval import checkpoints
 from eval.contexts import parse_context
 from eval.embedding import Embedder
@@ -271,9 +272,12 @@ def parser():
 def main():
     usage = parser()
     arguments = usage.parse_args()
-    made = arguments.make(usage, arguments)
-    if arguments.what in FIGURES:
-        print(" and ".join(plots.save(made, arguments.out)))
+    if arguments.what not in FIGURES:
+        arguments.make(usage, arguments)
+        return
+    os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
+    with alone_with(arguments.out, "name another file with --out"):
+        print(" and ".join(plots.save(arguments.make(usage, arguments), arguments.out)))
 
 
 if __name__ == "__main__":

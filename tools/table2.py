@@ -13,20 +13,16 @@ import subprocess
 import sys
 import time
 
+from datasets.locks import alone
 from recognition import config as tables
 from recognition.checkpoints import states, write_json
 from recognition.progress import clock
 from runtime import Failure
 
-try:
-    import fcntl
-except ImportError:  # no such locks on this system
-    fcntl = None
-
 # Settings that do not change what is trained.
 _INCIDENTAL = {"ctx", "num_workers", "models_root", "resume", "verbose", "frequent", "save_every", "ckpt", "targets",
-               "kvstore", "how", "dataset_path", "trace_angles", "pretrained", "published_lr", "published_batch_size",
-               "workspace"}
+               "explicit_targets", "kvstore", "how", "dataset_path", "trace_angles", "pretrained", "published_lr",
+               "published_batch_size", "workspace"}
 OWN_FLAGS = ("network", "loss", "dataset", "models_root", "pretrained", "ckpt", "verbose", "save_every", "resume",
              "seed", "targets", "frequent")
 """Flags of `recognition/train.py` that are set here."""
@@ -155,7 +151,8 @@ def _launch(command, log, threads, lock):
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     with open(log, "ab") as file:
         return subprocess.Popen([sys.executable, os.path.join(tables.ROOT, command[0]), *command[1:]], stdout=file,
-                                stderr=subprocess.STDOUT, env=environment, pass_fds=[lock] if lock else [])
+                                stderr=subprocess.STDOUT, env=environment,
+                                pass_fds=[lock] if os.name == "posix" else [])
 
 
 def _end(processes):
@@ -205,28 +202,6 @@ def plan(losses, seeds, network, dataset, flags, runs, sets, flip=True, triplets
     return planned
 
 
-class _Locked:
-    """Keeps a second table out of a folder, also while processes of a killed one still run: they inherit the lock."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __enter__(self):
-        os.makedirs(self.folder, exist_ok=True)
-        self.file = open(os.path.join(self.folder, ".lock"), "w")
-        try:
-            if fcntl:
-                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.file.close()
-            raise Failure(f"another table is at work in {self.folder}: wait for it, or name another folder with "
-                          "--runs") from None
-        return self.file.fileno() if fcntl else None
-
-    def __exit__(self, *_):
-        self.file.close()
-
-
 def _interrupt(*_):
     raise KeyboardInterrupt
 
@@ -257,7 +232,7 @@ def work(planned, folder, runs, flags=(), jobs=1, done=lambda: None):
         After the processes have saved and ended.
     """
     threads = max(1, int(os.environ["OMP_NUM_THREADS"]) // jobs)
-    with _Locked(runs) as lock:
+    with alone(runs, "name another folder with --runs") as lock:  # processes of a killed table keep it
         waiting = [run for run in planned if not run.result()]
         print(f"{len(planned) - len(waiting)} of {len(planned)} runs are done already; {jobs} at a time, {threads} "
               f"thread{'s' * (threads > 1)} each", flush=True)

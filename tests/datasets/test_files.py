@@ -1,4 +1,5 @@
 """Files appear whole or not at all."""
+import errno
 import os
 import stat
 import subprocess
@@ -117,3 +118,26 @@ def test_killed_writers_leave_one_temporary_that_the_next_takes_over(tmp_path, r
         file.write(b"n")
     assert target.read_bytes() == b"n"
     assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_reported_with_the_path():
+    with pytest.raises(OSError, match="No space left") as caught, whole_file("/dev/full") as file:
+        file.write(b"x")
+    assert caught.value.filename == "/dev/full"
+
+
+def test_a_full_disk_at_any_moment_is_reported_with_the_path(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+    with pytest.raises(OSError) as caught, whole_file(tmp_path / "a"):
+        full()
+    assert caught.value.filename == str(tmp_path / "a")
+    with pytest.raises(OSError) as caught, whole_file(tmp_path / "a"):
+        raise OSError(errno.EIO, "reading something else")
+    assert caught.value.filename is None
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as caught, whole_file(tmp_path / "a") as file:
+        file.write(b"x")
+    assert caught.value.filename == str(tmp_path / "a")
+    assert os.listdir(tmp_path) == []

@@ -12,7 +12,7 @@ import pytest
 
 from datasets import detector, folder, images, listing
 from datasets.align import TEMPLATE, align
-from datasets.files import alone
+from datasets.locks import alone
 from datasets.shards import Settings
 from runtime import Failure, mx
 
@@ -356,7 +356,7 @@ def test_nothing_that_could_be_used(people, tmp_path, command):
 
 
 def test_one_at_a_time(people, tmp_path):
-    with alone(tmp_path / "out" / ".work"), pytest.raises(Failure, match="another process"):
+    with alone(tmp_path / "out"), pytest.raises(Failure, match="another process"):
         build(people, tmp_path / "out")
 
 

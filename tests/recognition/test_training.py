@@ -2,20 +2,25 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 
+from datasets import records, verification_file
 from eval import checkpoints
 from eval.embedding import Embedder
 from recognition import config as tables
+from recognition import trainer
+from recognition.best import Verifier
 from recognition.checkpoints import states
 from recognition.trainer import train as train_here
-from runtime import mx
+from runtime import Failure, mx
 
 FAST = ("--network", "y1", "--loss", "arcface", "--dataset", "orl", "--ctx", "cpu", "--lr", "0.01",
         "--num-workers", "1")
@@ -194,3 +199,178 @@ def test_dropout_goes_on_where_it_stopped(faces, tmp_path):
     parts = run("parts", max_steps=3, resume=True)
     for name in whole:
         np.testing.assert_array_equal(whole[name].asnumpy(), parts[name].asnumpy(), err_msg=name)
+
+
+# What a run needs is looked at before its first step
+
+def tiny(faces, models, **flags):
+    """Return the configuration of a short run of a small network on the small dataset."""
+    return tables.build("mnas025", "arcface", "tiny", dict({
+        "dataset_path": str(faces), "models_root": str(models), "lr": 0.01, "per_batch_size": 4, "num_workers": 1,
+        "ctx": "cpu", "ckpt": 2, "verbose": 2, "save_every": 2, "max_steps": 4}, **flags))
+
+
+@pytest.fixture
+def never_bound(monkeypatch):
+    """Fail where the network is bound, which takes long."""
+    def bound(*_):
+        pytest.fail("the network was bound")
+    monkeypatch.setattr(trainer, "build_module", bound)
+
+
+def encoded(side):
+    return cv2.imencode(".jpg", np.full((side, side, 3), 99, np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize("name, images, wanted", [
+    ("pairs", [encoded(112)] * 18, r"set\.bin: 9 pairs do not make 10 folds: .*--target"),
+    ("sizes", [encoded(112)] * 25 + [encoded(160)] * 15,
+     r"set\.bin: image 25 is 160×160 where 112×112 is needed: .*--align.*--target"),
+    ("pixels", [encoded(112)] * 39 + [encoded(112)[:300]], r"set\.bin: image 39 cannot be decoded: .*--target"),
+    ("header", [encoded(112)] * 17 + [b"no picture"] + [encoded(112)] * 22,
+     r"set\.bin: image 17 cannot be decoded: .*--target"),
+])
+@pytest.mark.parametrize("targets", [None, ["set"]])
+def test_a_verification_file_that_is_of_no_use(faces, tmp_path, never_bound, targets, name, images, wanted):
+    own = shutil.copytree(faces, tmp_path / "own")
+    verification_file.write(own / "set.bin", images, np.arange(len(images) // 2) % 2 == 0)
+    with pytest.raises(Failure, match=wanted):
+        train_here(tiny(own, tmp_path, targets=targets))
+    assert not (tmp_path / "mnas025-arcface-tiny").exists()
+
+
+def test_nine_pairs(faces, shared, tmp_path, never_bound):
+    own = shutil.copytree(faces, tmp_path / "own")
+    shutil.copy(shared / "cases" / "nine_pairs.bin", own / "nine_pairs.bin")
+    with pytest.raises(Failure, match=r"nine_pairs\.bin: 9 pairs do not make 10 folds"):
+        train_here(tiny(own, tmp_path))
+
+
+def test_a_target_that_is_missing(faces, tmp_path, never_bound):
+    with pytest.raises(Failure, match=r"lfw\.bin is missing: .*--target.*tiny"):
+        train_here(tiny(faces, tmp_path, targets=["tiny", "lfw"]))
+
+
+def test_a_default_target_that_is_missing_is_a_note(train, faces, tmp_path):
+    """orl.bin is the dataset's own default, and the small dataset has none."""
+    config = tables.build("mnas025", "arcface", "orl", {"dataset_path": str(faces)})
+    assert Verifier(str(faces), config.targets, config.explicit_targets).missing == ["orl"]
+
+
+class Killed(BaseException):
+    """Stands in for a kill: nothing that the process would still do is done."""
+
+
+def everything(models):
+    """Return the bytes of checkpoints and of the last state, and its progress but for what differs by nature."""
+    folder = models / "mnas025-arcface-tiny"
+    last = max((folder / "state").glob("step-*"))
+    progress = json.loads((last / "progress.json").read_text())
+    del progress["config"]
+    files = {path.name: path.read_bytes() for path in sorted(folder.glob("*.params"))}
+    return {**files, "arrays": (last / "arrays.params").read_bytes()}, progress
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(faces, tmp_path_factory):
+    models = tmp_path_factory.mktemp("whole")
+    train_here(tiny(faces, models))
+    return everything(models)
+
+
+def kill_before(verify):
+    raise Killed
+
+
+def kill_behind(verify):
+    verify()
+    raise Killed
+
+
+def fail(verify):
+    raise Failure("lfw.bin: image 7 cannot be decoded")
+
+
+@pytest.mark.parametrize("step, what, save_every", [(2, kill_before, 2), (2, kill_behind, 2), (4, kill_before, 2),
+                                                    (4, kill_behind, 4), (2, fail, 100)])
+def test_the_state_is_saved_before_verifying(faces, tmp_path, monkeypatch, capsys, uninterrupted, step, what,
+                                             save_every):
+    """A run that ends between the two verifies when it is resumed, and ends as one that was never interrupted."""
+    def wrong(run, *rest):
+        if run.step == step:
+            what(lambda: whole(run, *rest))
+        whole(run, *rest)
+
+    whole = trainer.Run.verify_and_save
+    with monkeypatch.context() as patch, pytest.raises((Killed, Failure)):
+        patch.setattr(trainer.Run, "verify_and_save", wrong)
+        train_here(tiny(faces, tmp_path, save_every=save_every))
+    assert [os.path.basename(path) for path in states(str(tmp_path / "mnas025-arcface-tiny"))][-1] == f"step-{step:08d}"
+    capsys.readouterr()
+    train_here(tiny(faces, tmp_path, save_every=save_every, resume=True))
+    verified = re.findall(r"^\[tiny\]\[(\d)\]XNorm", capsys.readouterr().out, re.M)
+    assert verified == [str(number) for number in (2, 4) if number >= step]
+    files, progress = everything(tmp_path)
+    assert progress == uninterrupted[1]
+    assert files == uninterrupted[0]
+    train_here(tiny(faces, tmp_path, resume=True))  # nothing is left to do
+    assert "XNorm" not in capsys.readouterr().out and everything(tmp_path) == (files, progress)
+
+
+def test_the_folder_has_too_little_room(faces, tmp_path, monkeypatch, never_bound):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5_000_000))
+    with pytest.raises(Failure, match=r"mnas025-arcface-tiny has too little room: .*5,000,000 are free; .*"
+                                      r"--models-root.*--save-every 0"):
+        train_here(tiny(faces, tmp_path, max_steps=0))
+
+
+def test_a_models_root_that_is_a_file(faces, tmp_path, never_bound):
+    (tmp_path / "models").write_text("")
+    with pytest.raises(Failure, match=r"models/mnas025-arcface-tiny cannot be written .*--models-root"):
+        train_here(tiny(faces, tmp_path / "models"))
+
+
+def test_one_run_a_folder(root, faces, tmp_path, never_bound):
+    """A second process is told which one has the folder; when that one is killed, the folder is free."""
+    process = subprocess.Popen(
+        [sys.executable, str(root / "recognition/train.py"), "--network", "mnas025", "--dataset", "tiny", "--ctx",
+         "cpu", "--dataset-path", str(faces), "--models-root", str(tmp_path), "--per-batch-size", "4", "--verbose",
+         "100000"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("step "):
+                break
+        assert "devices: cpu(0), " in "".join(lines)
+        with pytest.raises(Failure, match=rf"mnas025-arcface-tiny is being written by another process \({process.pid}: "
+                                          r".*train\.py .*wait for it, or .*--models-root"):
+            train_here(tiny(faces, tmp_path))
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    with pytest.raises(pytest.fail.Exception, match="was bound"):
+        train_here(tiny(faces, tmp_path))
+
+
+def test_what_little_can_be_learnt_from(faces, tmp_path, capsys, never_bound):
+    """Labels 0, 10, … 50 leave 45 of 51 classes without an image; images of one label are one identity."""
+    gaps, one = tmp_path / "gaps", tmp_path / "one"
+    records.write(one, [(0, face, "a") for _, _, face in records.iterate(faces)])
+    gaps.mkdir()
+    writer = mx.recordio.MXIndexedRecordIO(str(gaps / "train.idx"), str(gaps / "train.rec"), "w")
+    for key, label, face in records.iterate(faces):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, 10 * label, key, 0), face))
+    writer.close()
+    (gaps / "property").write_text("51,112,112\n")
+    for folder, wanted in ((gaps, r"warning: 45 of 51 classes of .*gaps/train\.rec have no image: .*complete"),
+                           (one, r"warning: all images of .*one/train\.rec are of one identity: ")):
+        with pytest.raises(pytest.fail.Exception):
+            train_here(tiny(folder, tmp_path))
+        assert len(re.findall(wanted, capsys.readouterr().out)) == 1
+    with pytest.raises(pytest.fail.Exception):
+        train_here(tiny(faces, tmp_path))
+    assert "warning" not in capsys.readouterr().out
