@@ -210,7 +210,7 @@ def test_commands_that_write_a_folder(faces, vectors, tmp_path, run):
         run(convert, "unpack", faces, tmp_path / "unpacked")
     run(convert, "unpack", faces, tmp_path / "unpacked")
     run(merge, faces, faces, "--output", out)
-    assert sorted(os.listdir(out)) == ["property", "train.idx", "train.lst", "train.rec"]
+    assert sorted(os.listdir(out)) == ["identities.txt", "property", "train.idx", "train.lst", "train.rec"]
     assert not list(tmp_path.glob("**/.lock"))
     assert len(records.read_layout(out).images) == 48
 
