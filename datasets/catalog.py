@@ -3,8 +3,8 @@
     python datasets/catalog.py
     python datasets/catalog.py --json
 
-Numbers are the paper's. The folders are those of recognition/config.py, and for test sets this project's choice. What
-is here is looked at without decoding an image: `python datasets/check.py` reads a file whole.
+Numbers are the paper's. The folders are those of recognition/config/tables.py, and for test sets this project's choice.
+What is here is looked at without decoding an image: `python datasets/check.py` reads a file whole.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,9 +12,9 @@ import argparse
 import json
 from typing import NamedTuple, Optional, Tuple
 
-from runtime import run_command
+from runtime import ROOT, run_command
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.join(ROOT, "datasets")
 ZOO = "InsightFace's dataset zoo"
 ZOO_PAGE = "github.com/deepinsight/insightface, recognition/_datasets_"
 NIST = "NIST, on request (www.nist.gov/programs-projects/face-challenges)"
@@ -129,7 +129,7 @@ def find(key):
 
 
 def training(key):
-    """Return what the table in recognition/config.py takes from here: folder, identities, and how to get it."""
+    """Return what the table in recognition/config/tables.py takes from here: folder, identities, and how to get it."""
     entry = _BY_KEY[key]
     return {"dataset_path": f"datasets/{entry.folder}", "num_classes": entry.classes, "how": entry.how}
 
@@ -148,7 +148,7 @@ def rows(root=FOLDER):
         The fields of `Dataset` less `how`, and ``here``, ``whole`` (None where there is nothing, or nothing to tell
         it by) and ``state``, a few words.
     """
-    from datasets.installed import look  # which needs MXNet; the table does not
+    from datasets.checking.installed import look  # which needs MXNet; the table does not
     table = []
     for entry in DATASETS:
         row = entry._asdict()

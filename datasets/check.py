@@ -13,10 +13,10 @@ import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse
 
-from datasets.findings import Findings, shown
-from datasets.record_check import check_record
-from datasets.verification_check import check_verification_file
-from runtime import Failure, run_command
+from datasets.checking.findings import Findings
+from datasets.checking.pairs import check_verification_file
+from datasets.checking.record import check_record
+from runtime import Failure, run_command, shown
 
 
 def _number(text):

@@ -17,12 +17,11 @@ import shutil
 import numpy as np
 from tqdm import tqdm
 
-from datasets import identity_names, images, records
-from datasets.files import whole_file
-from datasets.findings import shown
-from datasets.listing import finder, read_list
-from datasets.locks import NAME, alone
-from runtime import Failure, run_command
+from datasets.formats import identity_names, images, records
+from datasets.formats.image_lists import finder, read_list
+from runtime import Failure, run_command, shown
+from runtime.files import whole_file
+from runtime.locks import NAME, alone
 
 LIST = "images.lst"
 OTHER = "name another folder"
@@ -136,7 +135,7 @@ def pack(folder, output, progress=False):
     Raises
     ------
     Failure
-        As `datasets.listing.read_list`; or an image cannot be read, or is of another size than the first.
+        As `datasets.formats.image_lists.read_list`; or an image cannot be read, or is of another size than the first.
     """
     entries, folder = read_list(os.path.join(folder, LIST)), os.path.abspath(folder)
     find = finder(folder)
@@ -164,7 +163,7 @@ def complete(record, output, progress=False):
     output : str or os.PathLike
         Another folder than that of the record. `identities.txt` there has a line for each class: the new number, how
         many images it has, the number it had. Where the record has an `identities.txt`, its names come along
-        (`datasets.identity_names`).
+        (`datasets.formats.identity_names`).
     progress : bool
         Whether to show progress on stdout.
 

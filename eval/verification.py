@@ -20,20 +20,19 @@ import re
 import numpy as np
 
 from datasets import catalog
-from datasets.files import whole_file
-from datasets.folds import fold_counts, usable_folds
-from datasets.verification_check import fold_faults
-from datasets.verification_file import read
-from eval import calibration
-from eval.batch_size import best_batch_size
-from eval.checkpoints import load, newest, parse
-from eval.contexts import parse_context
-from eval.embedding import Embedder
-from eval.protocol import format_auc, format_lines, verify
-from eval.worst_pairs import draw_worst_pairs
-from runtime import Failure, run_command
+from datasets.checking.pairs import fold_faults
+from datasets.formats.folds import fold_counts, usable_folds
+from datasets.formats.verification_file import read
+from eval.networks.batch_size import best_batch_size
+from eval.networks.checkpoints import load, newest, parse
+from eval.networks.embedder import Embedder
+from eval.protocols.pairs import format_auc, format_lines, verify
+from eval.reporting import calibration
+from eval.reporting.worst_pairs import draw_worst_pairs
+from runtime import ROOT, Failure, run_command
+from runtime.devices import parse_context
+from runtime.files import whole_file
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEFAULT_TARGETS = "lfw,cfp_fp,agedb_30"
 
 

@@ -10,11 +10,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
 
-from eval import checkpoints
-from eval.contexts import parse_context
-from recognition import config as tables
-from recognition.trainer import train
+from eval.networks import checkpoints
+from recognition.config import tables as tables
+from recognition.training.run import train
 from runtime import run_command
+from runtime.devices import parse_context
 
 
 def steps(text):
@@ -52,7 +52,7 @@ def epilog():
     rows = {name: entry.get("table2") or f"({tables.IN_NO_ROW[name]})" for name, entry in tables.LOSSES.items()}
     lines = [f"  {name:{width}}  {row}" for name, row in rows.items()]
     return "\n".join(["losses, with the rows of the paper's Table 2 that they stand for:", *lines, "",
-                      "What is (dataset) or (loss) comes from its table in recognition/config.py."])
+                      "What is (dataset) or (loss) comes from its table in recognition/config/tables.py."])
 
 
 def parser():

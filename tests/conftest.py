@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import records, verification_file
+from datasets.formats import records, verification_file
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -6,16 +6,16 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets import records
-from datasets.files import plain_name, whole_file
-from datasets.listing import read_list
-from eval import checkpoints
-from recognition.checkpoints import save_network
-from recognition.data import sidecar, train_iterator
-from recognition.pretrained import load
+from datasets.formats import records
+from datasets.formats.image_lists import read_list
+from eval.networks import checkpoints
+from recognition.data.images import sidecar, train_iterator
+from recognition.training.pretrained import load
+from recognition.training.state import save_network
 from runtime import mx
+from runtime.files import plain_name, whole_file
 from symbols import get_symbol
-from tools import plots
+from tools.reporting import plots
 
 NAMES = [b"donn\xe9es", b"\xff\xfe", "données".encode(), b"two\nlines\tand \"tabs\"", b"a" * 200]
 

@@ -14,21 +14,25 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import centres, detector, embeddings, folder, pair_lists, pairs, records, selection, verification_file
-from datasets.findings import Findings
-from datasets.locks import alone
-from datasets.record_check import check_record
-from datasets.shards import Settings
-from eval import checkpoints, verification
-from recognition import config as tables
-from recognition import pretrained
-from recognition.data import train_iterator
-from recognition.dataset import check_dataset
-from recognition.trainer import train
+from datasets import folder, pairs
+from datasets.checking.findings import Findings
+from datasets.checking.record import check_record
+from datasets.faces import detector
+from datasets.faces.crops import Settings
+from datasets.formats import embeddings, pair_lists, records, verification_file
+from datasets.identities import centres, selection
+from eval import verification
+from eval.networks import checkpoints
+from eval.networks.recogniser import Recogniser
+from recognition.config import tables as tables
+from recognition.data.check import check_dataset
+from recognition.data.images import train_iterator
+from recognition.training import pretrained
+from recognition.training.run import train
 from runtime import Failure, mx
+from runtime.locks import alone
 from symbols import get_symbol
 from tools import compare, gallery
-from tools.photographs import Recogniser
 
 HEADING = "## When something goes wrong\n"
 

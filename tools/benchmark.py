@@ -17,12 +17,13 @@ import platform
 import time
 from collections import namedtuple
 
-from recognition import config as tables
-from recognition.checkpoints import write_json
-from recognition.progress import clock
+from recognition.config import tables as tables
+from recognition.reporting.progress import clock
+from recognition.training.state import write_json
 from runtime import Failure, cores, run_command
-from tools import benchmark_picture, benchmark_rows
-from tools.benchmark_rows import HEAD_CLASSES
+from tools.benchmarking import picture as benchmark_picture
+from tools.benchmarking import rows as benchmark_rows
+from tools.benchmarking.rows import HEAD_CLASSES
 
 SECTIONS = ("train", "embed", "batch1", "verification", "head", "reading", "index")
 NETWORKS = {"train": ["y1", "r50", "m1", "vargfacenet", "mnas025"], "embed": ["y1", "r50"],

@@ -14,12 +14,12 @@ import math
 import cv2
 import numpy as np
 
-from datasets import images
-from datasets.files import whole_file
-from eval import calibration
-from eval.measures import distances
+from datasets.formats import images
+from eval.measures.pairs import distances
+from eval.networks.recogniser import Recogniser, add_flags, how_to_calibrate, threshold_of
+from eval.reporting import calibration
 from runtime import run_command
-from tools.photographs import Recogniser, add_flags, how_to_calibrate, threshold_of
+from runtime.files import whole_file
 
 CAPTION, ZOOM = 24, 2  # pixels below the faces; how much larger than 112×112 they are drawn
 

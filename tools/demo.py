@@ -11,14 +11,16 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
 
-from datasets import orl, verification_file
-from eval import checkpoints, protocol
-from eval.embedding import Embedder
-from recognition import config as tables
-from recognition.trainer import initializer, seed_everything, train
+from datasets import orl
+from datasets.formats import verification_file
+from eval.networks import checkpoints
+from eval.networks.embedder import Embedder
+from eval.protocols import pairs
+from recognition.config import tables as tables
+from recognition.training.run import initializer, seed_everything, train
 from runtime import mx, run_command
 from symbols import get_symbol
-from tools import plots
+from tools.reporting import plots
 
 
 def untrained(config):
@@ -47,11 +49,11 @@ def main():
 
     print("== verifying on ten people it has never seen", flush=True)
     images, issame = verification_file.read(os.path.join(config.dataset_path, "orl.bin"))
-    trained = protocol.verify(Embedder(*checkpoints.load(*checkpoints.newest(folder))), images, issame)
-    before = protocol.verify(untrained(config), images, issame)
+    trained = pairs.verify(Embedder(*checkpoints.load(*checkpoints.newest(folder))), images, issame)
+    before = pairs.verify(untrained(config), images, issame)
     for name, result in (("untrained", before), ("trained", trained)):
         print(f"{name}:")
-        for line in protocol.format_lines("orl", None, result):
+        for line in pairs.format_lines("orl", None, result):
             print(f"  {line}")
     picture = os.path.join(arguments.output, "demo.png")
     plots.verification_picture(picture, [("untrained", before.distances), ("trained", trained.distances)], issame)

@@ -19,10 +19,10 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-import nvidia_libraries
-from runtime import run_command
+import runtime
+from runtime import nvidia, run_command
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(runtime.ROOT)
 WIDTH = 100
 REMAKE = "make clean setup, which makes the environment anew"
 BUILDS = ("requirements.txt", "requirements-cu112.txt")  # of which a machine has one
@@ -94,14 +94,14 @@ def twins():
 
 
 def probes():
-    """Try what MXNet can do, in a process of its own: tools/probes.py."""
-    if not any(map(installed, ("mxnet", nvidia_libraries.GPU_BUILD))):
+    """Try what MXNet can do, in a process of its own: tools/environment/probes.py."""
+    if not any(map(installed, ("mxnet", nvidia.GPU_BUILD))):
         return [Row("MXNet", "fails", "is not installed", "make setup, or pip install -r requirements.txt")]
     # A role from a job for several machines would make a server of it, which waits for ever.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DMLC_")}
     try:
-        done = subprocess.run([sys.executable, str(ROOT / "tools" / "probes.py")], capture_output=True, text=True,
-                              env=environment, timeout=300)
+        done = subprocess.run([sys.executable, "-m", "tools.environment.probes"], capture_output=True, text=True,
+                              cwd=ROOT, env=environment, timeout=300)
         output, error, status = done.stdout, done.stderr, done.returncode
     except subprocess.TimeoutExpired as late:
         output, error, status = (late.stdout or b"").decode(), "it had no answer in 300 s", 1
@@ -117,7 +117,7 @@ def probes():
 def datasets():
     """Look for the datasets of the table."""
     try:
-        from recognition.config import DATASETS
+        from recognition.config.tables import DATASETS
     except (ImportError, SystemExit) as error:
         return [Row("datasets", "note", f"their table does not import: {error}", "mend the packages above")]
     rows = []
@@ -179,7 +179,7 @@ def show_packages(wanted):
 
 def main():
     argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
-    build = BUILDS[nvidia_libraries.gpu_build()]
+    build = BUILDS[nvidia.gpu_build()]
     others = sorted(path for path in ROOT.glob("requirements-*.txt")
                     if path.name not in (*BUILDS, "requirements-common.txt"))
 

@@ -19,12 +19,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from datasets import embeddings, identity_names, records, verification_file
-from datasets.locks import alone_with
-from datasets.selection import image_labels
-from eval.labelled import embed_record
+from datasets.formats import embeddings, identity_names, records, verification_file
+from datasets.identities.selection import image_labels
+from eval.networks.labelled import embed_record
+from eval.networks.recogniser import Recogniser, add_flags, people
 from runtime import Failure, run_command
-from tools.photographs import Recogniser, add_flags, people
+from runtime.locks import alone_with
 
 BATCH = 256  # images in memory
 

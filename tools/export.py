@@ -21,15 +21,15 @@ import warnings
 
 import numpy as np
 
-from datasets.files import plain_name, whole_path
-from datasets.locks import alone_with
-from eval import checkpoints
-from recognition.checkpoints import save_network
+from eval.networks import checkpoints
+from eval.networks.flags import one_checkpoint
+from recognition.training.state import save_network
 from runtime import Failure, mx, run_command
+from runtime.files import plain_name, whole_path
+from runtime.locks import alone_with
 from symbols.folding import fold_batch_norm
 from symbols.lowering import FACES
-from tools import ncnn_export, onnx_export
-from tools.flags import one_checkpoint
+from tools.exporting import to_ncnn, to_onnx
 
 NAME = "network"  # of the files until they are whole and right
 LIMIT = 1e-4  # of the difference, relative to the largest element
@@ -60,12 +60,12 @@ def export_gluon(prefix, *network):
 
 def export_onnx(prefix, *network):
     with whole_path(f"{prefix}.onnx") as path:
-        onnx_export.export(*network, path)
-    return onnx_export.runner(f"{prefix}.onnx")
+        to_onnx.export(*network, path)
+    return to_onnx.runner(f"{prefix}.onnx")
 
 
 def export_ncnn(prefix, *network):
-    return ncnn_export.export(*network, prefix)
+    return to_ncnn.export(*network, prefix)
 
 
 # Each writes files that begin with a prefix and returns what runs them, or None where that is not installed.

@@ -16,14 +16,14 @@ from collections import namedtuple
 
 import numpy as np
 
-from eval import checkpoints
-from recognition import config as tables
-from recognition.checkpoints import saved_size, write_json
+from eval.networks import checkpoints
+from eval.networks.flags import one_checkpoint
+from recognition.config import tables as tables
+from recognition.training.state import saved_size, write_json
 from runtime import mx, run_command
 from symbols import get_symbol
 from symbols.graph import known_shapes
 from symbols.lowering import FACES
-from tools.flags import one_checkpoint
 
 Layer = namedtuple("Layer", "name op output parameters flops")
 COUNTED = ("Convolution", "FullyConnected")

@@ -18,12 +18,12 @@ from typing import Dict, NamedTuple, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from datasets import embeddings
-from datasets.listing import quoted
-from datasets.locks import alone_with
-from eval import calibration
+from datasets.formats import embeddings
+from datasets.formats.image_lists import quoted
+from eval.networks.recogniser import Recogniser, add_flags, how_to_calibrate, people, threshold_of
+from eval.reporting import calibration
 from runtime import Failure, run_command
-from tools.photographs import Recogniser, add_flags, how_to_calibrate, people, threshold_of
+from runtime.locks import alone_with
 
 HOW = "make it with tools/gallery.py enrol"
 
@@ -49,7 +49,7 @@ class Gallery(NamedTuple):
 
 
 def write(path, gallery):
-    """Write a gallery: a file of embeddings (datasets/embeddings.py), with what is known of the network beside."""
+    """Write a gallery: a file of embeddings (`datasets.formats.embeddings`), with what is known of the network."""
     names = sorted(gallery.templates)
     embeddings.write(path, [np.stack([gallery.templates[name][0] for name in names])], np.arange(len(names)), names,
                      counts=np.array([gallery.templates[name][1] for name in names], np.int64),

@@ -14,19 +14,21 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse
 import tempfile
 
-from datasets.files import whole_file
-from datasets.locks import alone_with
-from eval import checkpoints
-from eval.contexts import parse_context
-from eval.embedding import Embedder
+from eval.networks import checkpoints
+from eval.networks.embedder import Embedder
+from eval.networks.flags import one_checkpoint
 from eval.verification import find_targets
-from recognition import angle_trace, train
-from recognition import config as tables
-from recognition.checkpoints import write_json
-from recognition.dataset import check_dataset
+from recognition import train
+from recognition.config import tables as tables
+from recognition.data.check import check_dataset
+from recognition.reporting import angle_trace
+from recognition.training.state import write_json
 from runtime import Failure, run_command
-from tools import figure3, figures, paper_tables, plots, table2, table2_report
-from tools.flags import one_checkpoint
+from runtime.devices import parse_context
+from runtime.files import whole_file
+from runtime.locks import alone_with
+from tools.paper import figure3, figures, paper_tables, table2, table2_report
+from tools.reporting import plots
 
 RESULTS = os.path.join(tables.ROOT, "docs", "results")
 ORL = os.path.join(tables.ROOT, "datasets", "orl")

@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from datasets import catalog, records, verification_file
-from datasets.installed import look
-from recognition import config
+from datasets import catalog
+from datasets.checking.installed import look
+from datasets.formats import records, verification_file
+from recognition.config import tables as config
 
 
 def test_rows_are_those_of_table_1(shared):

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import convert, records, verification_file
-from datasets.findings import Findings
-from datasets.inspect_images import inspect
-from datasets.record_check import check_record
-from datasets.verification_check import check_verification_file, fold_faults
+from datasets import convert
+from datasets.checking.findings import Findings
+from datasets.checking.images import inspect
+from datasets.checking.pairs import check_verification_file, fold_faults
+from datasets.checking.record import check_record
+from datasets.formats import records, verification_file
 from runtime import Failure, mx
 
 PEOPLE = [3, 2, 4]  # images 1 to 9, identity records 10 to 12

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets import convert, records, selection
+from datasets import convert
+from datasets.formats import records
+from datasets.identities import selection
 from runtime import Failure, mx
 
 

@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import detector, folder, images, listing
-from datasets.align import TEMPLATE, align
-from datasets.locks import alone
-from datasets.shards import Settings
+from datasets import folder
+from datasets.faces import detector
+from datasets.faces.align import TEMPLATE, align
+from datasets.faces.crops import Settings
+from datasets.formats import image_lists, images
 from runtime import Failure, mx
+from runtime.locks import alone
 
 FILES = ["train.rec", "train.idx", "train.lst", "property"]
 
@@ -79,7 +81,7 @@ def test_the_full_layout(people, tmp_path):
 
 
 def test_training_reads_it(people, tmp_path):
-    from recognition.data import train_iterator
+    from recognition.data.images import train_iterator
     build(people, tmp_path / "out")
     batch = next(iter(train_iterator(tmp_path / "out", 6, 3, shuffle=False, mirror=False)))
     assert batch.label[0].asnumpy().tolist() == [0, 0, 0, 1, 1, 2]
@@ -94,7 +96,7 @@ def test_png_loses_nothing(people, tmp_path):
 
 
 def test_any_number_of_workers_writes_the_same(people, tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.shards.CHUNK", 2)
+    monkeypatch.setattr("datasets.faces.crops.CHUNK", 2)
     for workers in (1, 3):
         build(people, tmp_path / str(workers), workers)
     for name in (*FILES, "contact.jpg", "report.txt", "identities.txt"):
@@ -152,10 +154,10 @@ def test_names(tmp_path):
     names = sorted(os.listdir(root))
     lines = (tmp_path / "out" / "train.lst").read_text().splitlines()
     assert len(lines) == len((tmp_path / "out" / "identities.txt").read_text().splitlines()) == 7
-    entries = listing.read_list(tmp_path / "out" / "train.lst")
+    entries = image_lists.read_list(tmp_path / "out" / "train.lst")
     assert [(entry.path, entry.identity) for entry in entries] == [(f"{name}/1 ü\n.jpg", label)
                                                                   for label, name in enumerate(names)]
-    assert [listing.unquoted(line.split("\t")[2]) for line in
+    assert [image_lists.unquoted(line.split("\t")[2]) for line in
             (tmp_path / "out" / "identities.txt").read_text().splitlines()] == names
     again = folder.list_images(str(tmp_path / "out" / "train.lst"), str(root), folder.Report())
     folder.build(again, str(tmp_path / "again"), Settings(str(root)), workers=1)
@@ -181,7 +183,7 @@ def test_landmarks(tmp_path, command):
     assert "failed\tb/1.png\tis 260×260 and has points around" in report
     assert "failed\tc/1.png\tis not aligned and has no landmarks: --align finds them" in report
     assert "note\td/1.png" in report
-    used = listing.read_landmarks(tmp_path / "out" / "landmarks.tsv")
+    used = image_lists.read_landmarks(tmp_path / "out" / "landmarks.tsv")
     np.testing.assert_allclose(used["a/1.png"], points, atol=1e-4)
 
 

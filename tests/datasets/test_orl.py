@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from datasets import orl as command_file
-from datasets import records, verification_file
+from datasets.formats import records, verification_file
 from runtime import Failure, mx
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from datasets import pair_lists, pairs, verification_file
+from datasets import pairs
+from datasets.formats import pair_lists, verification_file
 from runtime import Failure
 
 

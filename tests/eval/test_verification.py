@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import verification_file
+from datasets.formats import verification_file
 from eval import verification
 from runtime import Failure, mx
 

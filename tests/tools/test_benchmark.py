@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets import records
-from eval import measures
-from recognition import config as tables
-from recognition.data import train_iterator
+from datasets.formats import records
+from eval.measures import pairs as measures
+from recognition.config import tables as tables
+from recognition.data.images import train_iterator
 from runtime import Failure
-from tools import benchmark, benchmark_picture, benchmark_rows, mxnet_steps, synthetic, verification_loops
-from tools.contenders import Contender, drawn_images, take_turns
+from tools import benchmark
+from tools.benchmarking import mxnet_steps, synthetic, verification_loops
+from tools.benchmarking import picture as benchmark_picture
+from tools.benchmarking import rows as benchmark_rows
+from tools.benchmarking.contenders import Contender, drawn_images, take_turns
 
 
 def spawn(step, **settings):

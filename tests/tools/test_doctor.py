@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from runtime import mx
-from tools import doctor, probes
+from tools import doctor
+from tools.environment import probes
 
 
 def package(folder, name, version):

@@ -4,9 +4,9 @@ import os
 import numpy as np
 import pytest
 
-from eval import checkpoints
-from recognition import config as tables
-from recognition.trainer import train
+from eval.networks import checkpoints
+from recognition.config import tables as tables
+from recognition.training.run import train
 from runtime import mx
 
 

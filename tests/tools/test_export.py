@@ -6,11 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from recognition.checkpoints import save_network
+from recognition.training.state import save_network
 from runtime import Failure, mx
 from symbols import get_symbol
 from symbols.outputs import OUTPUTS
-from tools import export, onnx_export
+from tools import export
+from tools.exporting import to_onnx
 
 FACE = (3, 112, 112)
 
@@ -229,7 +230,7 @@ def test_what_mx_onnx_does_not_translate(last, fill, tmp_path):
     needs_packages("onnx")
     symbol = last(mx.sym.Pooling(mx.sym.Variable("data"), global_pool=True, pool_type="avg", name="pool"))
     with pytest.raises(Failure, match=r"^[^\n]*cannot express[^\n]*$"):
-        onnx_export.export(*filled(symbol, fill), str(tmp_path / "out.onnx"))
+        to_onnx.export(*filled(symbol, fill), str(tmp_path / "out.onnx"))
 
 
 def test_outputs_that_would_do_harm(small, tmp_path):

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+from eval.networks.flags import one_checkpoint
 from runtime import Failure, mx
 from symbols import get_symbol
 from tools import flops
-from tools.flags import one_checkpoint
 
 FIGURES = {"r100": 24.2e9, "r50": 12.6e9, "r50v1": 12.6e9, "y1": 439.8e6, "y2": 933.3e6, "m1": 1.1327e9, "m05": 296.7e6,
            "mnas": 597.9e6, "mnas05": 164.0e6, "mnas025": 48.2e6, "vargfacenet": 1.0224e9, "d169": 6.6e9, "d201": 8.5e9}

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import embeddings, records, verification_file
-from eval import calibration, verification
+from datasets.formats import embeddings, records, verification_file
+from eval import verification
+from eval.reporting import calibration
 from runtime import Failure, mx
 from tools import compare, embed, gallery
 

@@ -7,10 +7,12 @@ import time
 
 import pytest
 
-from recognition import config as tables
-from recognition.checkpoints import save_arrays
+import runtime
+from recognition.config import tables as tables
+from recognition.training.state import save_arrays
 from runtime import Failure, mx
-from tools import paper_tables, reproduce, table2, table2_report
+from tools import reproduce
+from tools.paper import paper_tables, table2, table2_report
 
 
 def test_the_papers_numbers_are_those_of_the_reference(shared):
@@ -108,10 +110,11 @@ def test_other_settings_are_refused(scripts):
 
 def test_interrupted_runs_go_on(scripts, monkeypatch):
     """A termination reaches the process that trains, which saves; the next table resumes there."""
-    code = ("import sys; sys.path.insert(0, sys.argv[1]); from tools import table2; table2.tables.ROOT = sys.argv[2]\n"
+    code = ("import sys; sys.path.insert(0, sys.argv[1])\n"
+            "from tools.paper import table2; table2.tables.ROOT = sys.argv[2]\n"
             "runs = table2.plan(['sphereface'], [0], 'mnas025', 'orl', {'max_steps': 2}, sys.argv[3], ['orl', 'lfw'])\n"
             "table2.work(runs, 'data', sys.argv[3])")
-    root, [run] = os.path.dirname(os.path.dirname(table2.__file__)), planned(scripts, ["sphereface"])
+    root, [run] = runtime.ROOT, planned(scripts, ["sphereface"])
     process = subprocess.Popen([sys.executable, "-c", code, root, str(scripts.parent), str(scripts)],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begun = time.time()

@@ -1,0 +1,1 @@
+"""How files of faces are laid out: each format read and written in one place."""

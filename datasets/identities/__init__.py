@@ -1,0 +1,1 @@
+"""People compared and chosen by their embeddings."""

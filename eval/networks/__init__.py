@@ -1,0 +1,1 @@
+"""Trained networks: their checkpoints, and the one way from images to embeddings."""

@@ -1,0 +1,150 @@
+"""From photographs to embeddings with a checkpoint: what comparing, searching and embedding folders share."""
+import os
+
+import numpy as np
+from sklearn.preprocessing import normalize
+
+from datasets.faces.align import align, find_face
+from datasets.faces.detector import mtcnn
+from datasets.formats import images
+from datasets.formats.image_lists import quoted
+from eval.networks.checkpoints import load
+from eval.networks.embedder import Embedder
+from eval.networks.flags import one_checkpoint
+from eval.reporting import calibration
+from runtime import Failure
+from runtime.devices import parse_context
+
+
+class Recogniser:
+    """A checkpoint, with a detector for photographs that are not aligned yet.
+
+    Parameters
+    ----------
+    prefix : str
+    epoch : int
+    ctx : str or None
+        A device, as `runtime.devices.parse_context` reads it.
+    flip : bool
+        Whether an embedding is the sum of those of the image and its mirror image (the original), or that of the image
+        alone (the paper).
+    aligned : bool
+        Whether pictures are faces of 112×112 already.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Tells this network from others.
+    """
+
+    def __init__(self, prefix, epoch, ctx=None, flip=True, aligned=False, batch_size=None):
+        symbol, arg_params, aux_params = load(prefix, epoch)
+        self.prefix, self.epoch, self.flip, self.aligned = prefix, epoch, flip, aligned
+        self.fingerprint = calibration.fingerprint(arg_params, aux_params)
+        self.embedder = Embedder(symbol, arg_params, aux_params, parse_context(ctx)[0], batch_size)
+        self._detect = None
+
+    @property
+    def image_shape(self):
+        """(channels, height, width) of a face."""
+        return self.embedder.image_shape
+
+    def face(self, path, root=None):
+        """Return the aligned face of a picture: RGB uint8, shape (112, 112, 3).
+
+        Raises
+        ------
+        Failure
+            The file cannot be read, leads out of `root`, or shows no face.
+        """
+        size = self.image_shape[1]
+        try:
+            pixels = images.decode(images.read(path, root), images.PHOTOGRAPH)
+            if not self.aligned:
+                self._detect = self._detect or mtcnn()
+                return align(pixels, find_face(pixels, self._detect)[0].points, size)
+            if pixels.shape[:2] != (size, size):
+                raise images.Unusable(f"is {pixels.shape[1]}×{pixels.shape[0]}, and an aligned face {size}×{size}: "
+                                      "leave out --aligned")
+        except images.Unusable as error:
+            raise Failure(f"{quoted(os.fspath(path))} {error}") from None
+        return pixels
+
+    def __call__(self, faces):
+        """Embed faces.
+
+        Parameters
+        ----------
+        faces : uint8 array, shape (N, 112, 112, 3), or an iterable of such batches
+
+        Returns
+        -------
+        float32 array, shape (N, D)
+            Unit vectors.
+
+        Raises
+        ------
+        Failure
+            The network gives values that are not finite.
+        """
+        embeddings = sum(self.embedder.both_flips(faces)) if self.flip else self.embedder(faces)
+        if not np.isfinite(embeddings).all():
+            raise Failure(f"{self.prefix}, epoch {self.epoch}: the network gives embeddings that are not finite; its "
+                          "training had diverged, so take an earlier checkpoint")
+        return normalize(embeddings)
+
+
+def people(folder):
+    """List photographs of people: `FOLDER/person/*.jpg`.
+
+    Returns
+    -------
+    list of (str, list of str)
+        People in alphabetical order, with the paths of their pictures; none is empty.
+
+    Raises
+    ------
+    Failure
+        There is nobody.
+    """
+    if not os.path.isdir(folder):
+        raise Failure(f"{folder} is no folder: name one that has a folder of photographs for each person")
+    found = []
+    for person in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
+        place = os.path.join(folder, person)
+        names = sorted(entry.name for entry in os.scandir(place) if entry.name.lower().endswith(images.SUFFIXES))
+        found += [(person, [os.path.join(place, name) for name in names])] if names else []
+    if not found:
+        raise Failure(f"{folder} has no folders with photographs: there has to be one for each person, "
+                      f"{os.path.join(folder, 'NAME')}/*.jpg")
+    return found
+
+
+def add_flags(parser, model_required=True):
+    """Add the flags of a checkpoint and of how it is used to a command's parser."""
+    parser.add_argument("--model", type=one_checkpoint, required=model_required, metavar="PREFIX,EPOCH",
+                        help="the checkpoint")
+    parser.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
+    parser.add_argument("--aligned", action="store_true", help="the pictures are aligned faces of 112×112 already")
+
+
+def threshold_of(recogniser, path=None):
+    """Return the calibration of a recogniser's checkpoint, from a file or that beside the checkpoint; None where the
+    latter is missing.
+    """
+    beside = calibration.default_path(recogniser.prefix, recogniser.epoch)
+    if path is None and not os.path.exists(beside):
+        return None
+    found = calibration.read(path or beside, recogniser.fingerprint)
+    if found["flip"] != recogniser.flip:
+        one, other = ("with", "without") if found["flip"] else ("without", "with")
+        raise Failure(f"{path or beside} was measured {one} mirror images, and this embeds {other}: give --no-flip to "
+                      "both commands or to neither")
+    return found
+
+
+def how_to_calibrate(recogniser):
+    """Return what to do where no threshold is known."""
+    return (f"no threshold is known for {recogniser.prefix}, epoch {recogniser.epoch}, so nothing is called the same "
+            f"or different: make one with `python eval/verification.py --model {recogniser.prefix},{recogniser.epoch} "
+            "--target lfw --calibrate 1e-3`, and where its folder cannot be written to, with --calibration FILE")

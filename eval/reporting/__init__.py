@@ -1,0 +1,1 @@
+"""What the evaluation commands write: thresholds, results and pictures."""

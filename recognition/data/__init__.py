@@ -1,0 +1,1 @@
+"""Training data: batches of images or triplets from a record file."""

@@ -1,0 +1,1 @@
+"""A training run: its loop, learner, optimizer, states and verification."""
