@@ -37,10 +37,10 @@ def parser():
     return flags
 
 
-def main():
+def main(arguments=None):
     """Check the file, print what was found, and fail where there are errors."""
     usage = parser()
-    args = usage.parse_args()
+    args = usage.parse_args(arguments)
     path = args.path
     if args.num_workers == 0:
         usage.error("--num-workers is at least 1")

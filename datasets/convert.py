@@ -264,8 +264,8 @@ def parser():
     return flags
 
 
-def main():
-    args = parser().parse_args()
+def main(arguments=None):
+    args = parser().parse_args(arguments)
     try:
         convert(args)
     except KeyboardInterrupt:

@@ -296,7 +296,7 @@ def parser():
     return flags
 
 
-def main():
+def main(arguments=None):
     flags = parser()
     args = flags.parse_intermixed_args()
     if not 1 <= args.quality <= 100:

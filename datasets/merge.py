@@ -139,8 +139,8 @@ def _compare(options, layouts, labels, people):
     return find_same(sets, options.records, options.threshold, people)
 
 
-def main():
-    options = parse_arguments()
+def main(arguments=None):
+    options = parse_arguments(arguments)
     with alone(options.output, "name another folder with --output"):
         join(options)
 

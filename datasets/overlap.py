@@ -225,8 +225,8 @@ def _noise(options, train, identities):
           [_describe(pair) for pair in alike], f"{stem}-identities{extension}")
 
 
-def main():
-    options = parse_arguments()
+def main(arguments=None):
+    options = parse_arguments(arguments)
     with contextlib.ExitStack() as stack:
         if options.output:
             stack.enter_context(alone(options.output, "name another folder with --output"))

@@ -247,10 +247,10 @@ def parser():
     return flags
 
 
-def main():
+def main(arguments=None):
     """Read the list, write the file, and say what is in it."""
     usage = parser()
-    args = usage.parse_args()
+    args = usage.parse_args(arguments)
     if args.num_workers is not None and args.num_workers < 1:
         usage.error("--num-workers is at least 1")
     pairs = read_pairs(args.pairs, args.layout)

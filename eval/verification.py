@@ -19,10 +19,10 @@ import re
 
 import numpy as np
 
-from datasets import catalog
 from datasets.checking.pairs import fold_faults
 from datasets.formats.folds import fold_counts, usable_folds
 from datasets.formats.verification_file import read
+from datasets.published import table
 from eval.networks.batch_size import best_batch_size
 from eval.networks.checkpoints import load, newest, parse
 from eval.networks.embedder import Embedder
@@ -72,15 +72,15 @@ def find_targets(targets, data_dir):
         if path:
             found.append((name, path))
         elif targets:
-            known = catalog.find(name)
+            known = table.find(name)
             raise Failure(f"{where}; {known.how + '; or ' if known else ''}give its folder with --data-dir, or its "
                           "path with --target")
         else:
             missing.append(name)
     if not found:
         raise Failure(f"none of {', '.join(f'{name}.bin' for name in missing)} is in {data_dir} or a folder of it; "
-                      f"{catalog.find(missing[0]).how}; give their folder with --data-dir, or other files with "
-                      f"--target (for the small default set: {catalog.find('orl').how})")
+                      f"{table.find(missing[0]).how}; give their folder with --data-dir, or other files with "
+                      f"--target (for the small default set: {table.find('orl').how})")
     return found, missing
 
 
@@ -243,9 +243,9 @@ def _load(options, epoch, embedder):
     return embedder
 
 
-def main():
+def main(arguments=None):
     """Verify checkpoints on verification files and print the original's lines, then a line on AUC."""
-    options = parse_arguments()
+    options = parse_arguments(arguments)
     if options.prefix is None:
         options.prefix, epoch = newest(options.models_root)
         options.epochs = [epoch]

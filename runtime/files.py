@@ -5,6 +5,7 @@ everything is on the disk. A run that is killed at any moment leaves the older f
 """
 import contextlib
 import errno
+import json
 import os
 import stat
 
@@ -105,6 +106,13 @@ def whole_file(path, mode="wb"):
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n", "errors": "backslashreplace"}
     with whole_path(path) as temporary, open(temporary, mode, **text) as file:
         yield file
+
+
+def write_json(path, value):
+    """Write a value as indented JSON, whole or not at all."""
+    with whole_file(path, "w") as file:
+        json.dump(value, file, indent=2, sort_keys=True)
+        file.write("\n")
 
 
 @contextlib.contextmanager

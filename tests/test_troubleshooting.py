@@ -24,7 +24,7 @@ from datasets.identities import centres, selection
 from eval import verification
 from eval.networks import checkpoints
 from eval.networks.recogniser import Recogniser
-from recognition.config import tables as tables
+from recognition.config.build import build
 from recognition.data.check import check_dataset
 from recognition.data.images import train_iterator
 from recognition.training import pretrained
@@ -147,12 +147,12 @@ def full_disk(room):
 
 @provokes("the dataset emore is not there: … train.rec is missing …")
 def a_dataset_that_is_elsewhere(tmp_path):
-    check_dataset(tables.build("y1", "arcface", "emore", {"dataset_path": str(tmp_path)}))
+    check_dataset(build("y1", "arcface", "emore", {"dataset_path": str(tmp_path)}))
 
 
 @provokes("unknown dataset …")
 def a_datasets_folder_in_place_of_its_key():
-    tables.build("y1", "arcface", "faces_emore", {})
+    build("y1", "arcface", "faces_emore", {})
 
 
 @provokes("… is of another network: it fits …")
@@ -238,7 +238,7 @@ def a_header_in_the_middle(faces, tmp_path):
 
 @provokes("the loss is nan after step …")
 def a_learning_rate_that_is_far_too_high(faces, tmp_path):
-    train(tables.build("mnas025", "arcface", "tiny", {
+    train(build("mnas025", "arcface", "tiny", {
         "dataset_path": str(faces), "models_root": str(tmp_path), "ctx": "cpu", "lr": 1e30, "per_batch_size": 2,
         "max_steps": 9, "num_workers": 1, "targets": []}))
 
@@ -273,33 +273,33 @@ def pairs_of_a_kind_together(model, tmp_path, capsys, monkeypatch):
 def a_verification_file_of_nine_pairs(own, tmp_path):
     images, issame = verification_file.read(own / "tiny.bin")
     verification_file.write(own / "tiny.bin", images[:18], issame[:9])
-    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(own), "models_root": str(tmp_path)}))
+    train(build("mnas025", "arcface", "tiny", {"dataset_path": str(own), "models_root": str(tmp_path)}))
 
 
 @provokes("… is missing: put it there, or name with --target other verification sets …")
 def a_target_that_is_missing(faces, tmp_path):
-    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
+    train(build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
                                                       "targets": ["lfw"]}))
 
 
 @provokes("… has too little room …")
 def a_disk_that_is_nearly_full(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 0))
-    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
+    train(build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path),
                                                       "per_batch_size": 4}))
 
 
 @provokes("… cannot be written … make it writable …")
 def a_models_root_that_is_a_file(faces, tmp_path):
     (tmp_path / "models").write_text("")
-    train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces),
+    train(build("mnas025", "arcface", "tiny", {"dataset_path": str(faces),
                                                       "models_root": str(tmp_path / "models")}))
 
 
 @provokes("… is being written by another process …")
 def a_folder_that_another_run_has(faces, tmp_path):
     with alone(tmp_path / "mnas025-arcface-tiny"):
-        train(tables.build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path)}))
+        train(build("mnas025", "arcface", "tiny", {"dataset_path": str(faces), "models_root": str(tmp_path)}))
 
 
 @provokes("no threshold is known for …")

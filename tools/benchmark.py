@@ -17,10 +17,10 @@ import platform
 import time
 from collections import namedtuple
 
-from recognition.config import tables as tables
+from recognition.config.networks import NETWORKS as KNOWN
 from recognition.reporting.progress import clock
-from recognition.training.state import write_json
 from runtime import Failure, cores, run_command
+from runtime.files import write_json
 from tools.benchmarking import picture as benchmark_picture
 from tools.benchmarking import rows as benchmark_rows
 from tools.benchmarking.rows import HEAD_CLASSES
@@ -195,23 +195,23 @@ def at_least_1(text):
     return int(text)
 
 
-def main():
+def main(arguments=None):
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--only", type=names((*SECTIONS, "none")), default=list(SECTIONS), metavar="SECTIONS",
                        help=f"some of {','.join(SECTIONS)}; none, for the picture alone")
     default = "; ".join(f"{section} {','.join(networks)}" for section, networks in NETWORKS.items())
-    flags.add_argument("--networks", help="for these sections, some of " + ", ".join(tables.NETWORKS)
+    flags.add_argument("--networks", help="for these sections, some of " + ", ".join(KNOWN)
                        + f" (default: {default})")
     flags.add_argument("--batch-size", type=at_least_1, help="images a batch (default 16, large networks 8)")
     flags.add_argument("--rounds", type=at_least_1, default=3, help="turns of each that count (default 3)")
     flags.add_argument("--json", metavar="OUT", help="write all figures to this file as well")
     flags.add_argument("--picture", metavar="PNG",
                        help="measure throughput over threads, batch and classes, and draw it to this file")
-    arguments = flags.parse_args()
+    arguments = flags.parse_args(arguments)
     networks = [name.strip() for name in (arguments.networks or "").split(",") if name.strip()]
     for name in networks:
-        if name not in tables.NETWORKS:
-            raise Failure(f"unknown network {name!r}; known: {', '.join(tables.NETWORKS)}")
+        if name not in KNOWN:
+            raise Failure(f"unknown network {name!r}; known: {', '.join(KNOWN)}")
 
     if not os.environ["OMP_NUM_THREADS"].isdecimal():
         raise Failure(f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}: set it to one whole number, or unset it")

@@ -40,7 +40,7 @@ def compare(first, second):
     return cosine, math.degrees(math.acos(min(1.0, max(-1.0, cosine)))), squared
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", metavar="A.jpg")
     parser.add_argument("second", metavar="B.jpg")
@@ -48,7 +48,7 @@ def main():
     parser.add_argument("--calibration", metavar="FILE", help="the threshold (default: that beside the checkpoint)")
     parser.add_argument("--no-flip", action="store_true", help="a single crop of each face, as in the paper")
     parser.add_argument("--picture", metavar="OUT.png", help="draw both aligned faces")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     recogniser = Recogniser(*options.model, options.ctx, not options.no_flip, options.aligned, batch_size=4)
     threshold = threshold_of(recogniser, options.calibration)
     faces = np.stack([recogniser.face(path) for path in (options.first, options.second)])

@@ -16,34 +16,36 @@ from datasets.formats import verification_file
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
 from eval.protocols import pairs
-from recognition.config import tables as tables
-from recognition.training.run import initializer, seed_everything, train
-from runtime import mx, run_command
+from recognition.config.build import build
+from recognition.config.networks import network_settings
+from recognition.training.initialisation import initializer, seed_mxnet
+from recognition.training.run import train
+from runtime import ROOT, mx, run_command
 from symbols import get_symbol
 from tools.reporting import plots
 
 
 def untrained(config):
     """Return an Embedder of the network as training finds it."""
-    symbol = get_symbol(config.net_name, **tables.network_settings(config))
+    symbol = get_symbol(config.net_name, **network_settings(config))
     module = mx.mod.Module(symbol, data_names=["data"], label_names=None)
     module.bind(data_shapes=[("data", (1, 3, 112, 112))], for_training=False)
-    seed_everything(config.seed, 0)
+    seed_mxnet(config.seed, 0)
     module.init_params(initializer(config.net_name))
     return Embedder(symbol, *module.get_params())
 
 
-def main():
+def main(arguments=None):
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     flags.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
-    flags.add_argument("--output", default=os.path.join(tables.ROOT, "models", "demo"),
+    flags.add_argument("--output", default=os.path.join(ROOT, "models", "demo"),
                        help="where the checkpoint and the picture go (default models/demo)")
-    arguments = flags.parse_args()
+    arguments = flags.parse_args(arguments)
 
     print("== the ORL faces", flush=True)
     orl.install()
     print("== training MobileFaceNet (y1) with ArcFace on thirty people, from nothing", flush=True)
-    config = tables.build("y1", "arcface", "orl", {
+    config = build("y1", "arcface", "orl", {
        "seed": arguments.seed, "models_root": arguments.output, "ctx": "cpu"})
     folder = train(config)
 

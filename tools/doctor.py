@@ -117,7 +117,7 @@ def probes():
 def datasets():
     """Look for the datasets of the table."""
     try:
-        from recognition.config.tables import DATASETS
+        from recognition.config.datasets import DATASETS
     except (ImportError, SystemExit) as error:
         return [Row("datasets", "note", f"their table does not import: {error}", "mend the packages above")]
     rows = []
@@ -177,8 +177,8 @@ def show_packages(wanted):
     return wrong
 
 
-def main():
-    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
+def main(arguments=None):
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args(arguments)
     build = BUILDS[nvidia.gpu_build()]
     others = sorted(path for path in ROOT.glob("requirements-*.txt")
                     if path.name not in (*BUILDS, "requirements-common.txt"))

@@ -75,13 +75,13 @@ def embed_folder(recogniser, folder):
     return found, labels, names
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(parser)
     parser.add_argument("--data", required=True, help="a record's folder or .rec, a .bin, or a folder of photographs")
     parser.add_argument("--output", required=True, metavar="FILE.npz")
     parser.add_argument("--no-flip", action="store_true", help="a single crop of each face, as in the paper")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     prefix, epoch = options.model
     place = os.path.dirname(os.path.abspath(options.output))
     if not options.output.endswith(".npz") or not os.path.isdir(place):

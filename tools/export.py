@@ -23,7 +23,6 @@ import numpy as np
 
 from eval.networks import checkpoints
 from eval.networks.flags import one_checkpoint
-from recognition.training.state import save_network
 from runtime import Failure, mx, run_command
 from runtime.files import plain_name, whole_path
 from runtime.locks import alone_with
@@ -45,12 +44,12 @@ def runner(symbol, arg_params, aux_params):
 
 
 def export_params(prefix, *network):
-    save_network(prefix, 0, *network)
+    checkpoints.save(prefix, 0, *network)
     return runner(*mx.model.load_checkpoint(prefix, 0))
 
 
 def export_gluon(prefix, *network):
-    save_network(prefix, 0, *network)
+    checkpoints.save(prefix, 0, *network)
     files = checkpoints.symbol_path(prefix), checkpoints.params_path(prefix, 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Cannot decide type")  # it then takes float32, rightly
@@ -147,14 +146,14 @@ def export(model, form, output, fold=False):
     return [final for _, final in written], difference
 
 
-def main():
+def main(arguments=None):
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--model", type=one_checkpoint, required=True, metavar="PREFIX,EPOCH",
                        help="a checkpoint, of which the part up to the embedding is exported")
     flags.add_argument("--format", choices=FORMATS, required=True)
     flags.add_argument("--output", required=True, help="what the names of the files begin with, as in models/y1")
     flags.add_argument("--fold", action="store_true", help="fold batch normalisation into the layers before it")
-    arguments = flags.parse_args()
+    arguments = flags.parse_args(arguments)
     output, extension = os.path.splitext(arguments.output)
     if extension != f".{arguments.format}":
         output = arguments.output

@@ -17,10 +17,12 @@ from collections import namedtuple
 import numpy as np
 
 from eval.networks import checkpoints
+from eval.networks.checkpoint_files import saved_size
 from eval.networks.flags import one_checkpoint
-from recognition.config import tables as tables
-from recognition.training.state import saved_size, write_json
+from recognition.config.build import build
+from recognition.config.networks import NETWORKS, network_settings
 from runtime import mx, run_command
+from runtime.files import write_json
 from symbols import get_symbol
 from symbols.graph import known_shapes
 from symbols.lowering import FACES
@@ -92,8 +94,8 @@ def count(symbol, shapes):
 
 def network_of(name):
     """Return symbol, arg_params and aux_params of a network of the table; the parameters hold no values."""
-    config = tables.build(name, "arcface", "emore", {})  # loss and dataset make no difference
-    symbol = get_symbol(config.net_name, **tables.network_settings(config))
+    config = build(name, "arcface", "emore", {})  # loss and dataset make no difference
+    symbol = get_symbol(config.net_name, **network_settings(config))
     arg_shapes, _, aux_shapes = symbol.infer_shape(**FACES)
     args = {key: mx.nd.empty(shape) for key, shape in zip(symbol.list_arguments(), arg_shapes) if key not in FACES}
     return symbol, args, {key: mx.nd.empty(shape) for key, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
@@ -129,16 +131,16 @@ def show(result, layers):
     print(f"  file        {result['file_bytes'] / 2 ** 20:.1f} MB of 2^20 bytes as .params ({PAPER})")
 
 
-def main():
+def main(arguments=None):
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     which = flags.add_mutually_exclusive_group(required=True)
-    which.add_argument("--network", help=f"one of {', '.join(tables.NETWORKS)}")
+    which.add_argument("--network", help=f"one of {', '.join(NETWORKS)}")
     which.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH",
                        help="a checkpoint, of which the part up to the embedding counts")
     flags.add_argument("--layers", action="store_true", help="print a table of the layers, too")
     flags.add_argument("--json", nargs="?", const="-", metavar="OUT",
                        help="write all counts to this file, too; without a name, print them as JSON alone")
-    arguments = flags.parse_args()
+    arguments = flags.parse_args(arguments)
     if arguments.model:
         name, network = "{},{}".format(*arguments.model), checkpoints.load(*arguments.model)
     else:

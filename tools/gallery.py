@@ -206,8 +206,8 @@ def parse_arguments(arguments=None):
     return options
 
 
-def main():
-    options = parse_arguments()
+def main(arguments=None):
+    options = parse_arguments(arguments)
     options.do(options)
 
 

@@ -19,19 +19,21 @@ from eval.networks.embedder import Embedder
 from eval.networks.flags import one_checkpoint
 from eval.verification import find_targets
 from recognition import train
-from recognition.config import tables as tables
+from recognition.config.build import build
+from recognition.config.datasets import DATASETS
+from recognition.config.losses import LOSSES, row_of
+from recognition.config.networks import NETWORKS
 from recognition.data.check import check_dataset
 from recognition.reporting import angle_trace
-from recognition.training.state import write_json
-from runtime import Failure, run_command
+from runtime import ROOT, Failure, run_command
 from runtime.devices import parse_context
-from runtime.files import whole_file
+from runtime.files import whole_file, write_json
 from runtime.locks import alone_with
 from tools.paper import figure3, figures, paper_tables, table2, table2_report
 from tools.reporting import plots
 
-RESULTS = os.path.join(tables.ROOT, "docs", "results")
-ORL = os.path.join(tables.ROOT, "datasets", "orl")
+RESULTS = os.path.join(ROOT, "docs", "results")
+ORL = os.path.join(ROOT, "datasets", "orl")
 
 
 def positive(text):
@@ -56,18 +58,18 @@ def train_flags(usage, given):
 def make_table2(usage, arguments):
     """Train every row of Table 2 under one budget, and write the table each time one is done."""
     flags = train_flags(usage, arguments.train_flags)
-    losses = arguments.rows or [name for name, entry in tables.LOSSES.items() if "table2" in entry]
-    unknown = [name for name in losses if name not in tables.LOSSES]
+    losses = arguments.rows or [name for name, loss in LOSSES.items() if loss.table2]
+    unknown = [name for name in losses if name not in LOSSES]
     if unknown:
-        raise Failure(f"unknown loss {unknown[0]!r}; known: {', '.join(tables.LOSSES)}")
+        raise Failure(f"unknown loss {unknown[0]!r}; known: {', '.join(LOSSES)}")
     if arguments.triplets_from and arguments.triplets_from not in losses:
         usage.error(f"--triplets-from {arguments.triplets_from}: it has to be one of the rows")
     budget = [] if arguments.max_steps is None else ["--max-steps", str(arguments.max_steps)]
     flags["max_steps"] = arguments.max_steps
-    config = tables.build(arguments.network, losses[0], arguments.dataset, flags)
+    config = build(arguments.network, losses[0], arguments.dataset, flags)
     folder, sets = verification_sets(config)
     name = f"{arguments.dataset}-{arguments.network}"
-    runs = os.path.abspath(arguments.runs or os.path.join(tables.ROOT, "models", f"table2-{name}"))
+    runs = os.path.abspath(arguments.runs or os.path.join(ROOT, "models", f"table2-{name}"))
     out = arguments.out or os.path.join(RESULTS, f"table2-{arguments.dataset}")
     planned = table2.plan(losses, list(range(arguments.seeds)), arguments.network, arguments.dataset, flags, runs, sets,
                           not arguments.no_flip, arguments.triplets_from)
@@ -169,7 +171,7 @@ def make_figure5(usage, arguments):
 
 def make_figure6(usage, arguments):
     names = [paper_tables.name_of(prefix) for prefix, _ in arguments.model]
-    titles = [tables.LOSSES.get(name, {}).get("table2", name) for name in names]
+    titles = [row_of(name) for name in names]
     models = [(title, load(model, arguments.ctx[0])) for title, model in zip(titles, arguments.model)]
     return figures.figure6(models, arguments.data, arguments.impostors, arguments.seed, progress=True)
 
@@ -204,8 +206,8 @@ def parser():
 
     part = parts.add_parser("table2", parents=[flip], help="train every loss under one budget and verify it")
     add = part.add_argument
-    add("--dataset", required=True, help=f"one of {', '.join(tables.DATASETS)}, or any name with -- --dataset-path")
-    add("--network", required=True, help=f"one of {', '.join(tables.NETWORKS)}")
+    add("--dataset", required=True, help=f"one of {', '.join(DATASETS)}, or any name with -- --dataset-path")
+    add("--network", required=True, help=f"one of {', '.join(NETWORKS)}")
     add("--seeds", type=positive, default=1, help="train each row with seeds 0, 1, … (default 1)")
     add("--rows", type=train.names, help="losses by their names, comma-separated (default: the paper's twenty)")
     add("--max-steps", type=positive, help="the budget, in batches (default: the dataset's)")
@@ -231,7 +233,7 @@ def parser():
     for number in range(4, 10):
         part = parts.add_parser(f"table{number}", parents=[ctx, flip], help="the paper's, and what can be filled in")
         part.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH", help="what fills the columns")
-        part.add_argument("--data-dir", default=os.path.join(tables.ROOT, "datasets"), help="where verification files "
+        part.add_argument("--data-dir", default=os.path.join(ROOT, "datasets"), help="where verification files "
                           "are looked for: in it, then in its folders (default: %(default)s)")
         part.add_argument("--out", help="write OUT.md and OUT.json as well")
         part.set_defaults(make=make_table)
@@ -264,16 +266,16 @@ def parser():
             add("--seed", type=int, default=0, help="draws them (default 0)")
         if name == "figure7":
             add("--model", type=one_checkpoint, required=True, metavar="PREFIX,EPOCH")
-            add("--data-dir", default=os.path.join(tables.ROOT, "datasets"), help="where names are looked for "
+            add("--data-dir", default=os.path.join(ROOT, "datasets"), help="where names are looked for "
                 "(default: %(default)s)")
             add("--target", help="verification files, comma-separated names or paths, a panel each (default: "
                 "lfw,cfp_fp,agedb_30, as far as they are there)")
     return usage
 
 
-def main():
+def main(arguments=None):
     usage = parser()
-    arguments = usage.parse_args()
+    arguments = usage.parse_args(arguments)
     if arguments.what not in FIGURES:
         arguments.make(usage, arguments)
         return

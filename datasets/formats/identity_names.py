@@ -1,6 +1,7 @@
 """identities.txt: what the identities of a record are called, and where they came from. It lies beside the record.
 
-It has a line for each label. Columns are divided by tabs, and names are written as `image_lists.quoted` does. The first three columns are the same in every form:
+It has a line for each label. Columns are divided by tabs, and names are written as `image_lists.quoted` does.
+The first three columns are the same in every form:
 
     label, images, name                              datasets/folder.py: the name is the name of the identity's folder
     label, images, old label                         datasets/convert.py, where the record had no names

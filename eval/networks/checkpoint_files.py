@@ -1,16 +1,19 @@
-"""The two files of a checkpoint, read with the care that files from elsewhere need.
+"""The two files of a checkpoint: the one place that knows their layout.
+
+They are read with the care that files from elsewhere need, and written whole or not at all.
 
 MXNet's own reader trusts what it reads: lengths inside a damaged parameter file make it ask for memory without bound,
 and a graph whose edges lead nowhere ends the process. Both files are looked through here before MXNet gets them.
 """
 import contextlib
+import errno
 import json
 import os
 import struct
 import sys
 
 from runtime import Failure, mx
-from runtime.files import plain_name
+from runtime.files import plain_name, whole_path
 
 OUTPUT = "fc1_output"
 
@@ -170,6 +173,53 @@ def _check_params(path):
             raise ValueError(f"{arrays} arrays with {names} names")
 
 
+def read_arrays(path):
+    """Read the arrays of an MXNet parameter file by name, after looking through it.
+
+    Returns
+    -------
+    dict of str to mx.nd.NDArray
+
+    Raises
+    ------
+    OSError
+        It is missing or cannot be read.
+    ValueError
+        It is not a whole parameter file.
+    """
+    _check_params(path)
+    try:
+        with plain_name(path) as name:
+            return dict(mx.nd.load(name))
+    except mx.base.MXNetError as error:
+        raise ValueError(last_line(error)) from error
+
+
+def saved_size(arrays):
+    """Return the number of bytes of an MXNet parameter file with these NDArrays."""
+    body = sum(24 + 8 * len(array.shape) + array.size * array.dtype().itemsize for array in arrays.values())
+    return 24 + body + 8 + sum(8 + len(name.encode()) for name in arrays)
+
+
+def save_arrays(path, arrays):
+    """Write NDArrays by name as an MXNet parameter file, whole or not at all.
+
+    Raises OSError where the disk is full, which MXNet itself does not notice for the file's last few kilobytes.
+    """
+    path = os.fspath(path)
+    with whole_path(path) as temporary:
+        try:
+            with plain_name(temporary, "rb+") as name:
+                mx.nd.save(name, arrays)
+            complete = os.path.getsize(temporary) == saved_size(arrays)
+        except mx.base.MXNetError as error:
+            if "FileStream" not in str(error):
+                raise
+            complete = False
+        if not complete:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
 def read_params(path):
     """Read a parameter file whole.
 
@@ -184,17 +234,15 @@ def read_params(path):
         The file is missing, truncated, damaged, or holds arrays that are not named as those of a checkpoint.
     """
     try:
-        _check_params(path)
-        with plain_name(path) as name:
-            arrays = mx.nd.load(name)
+        arrays = read_arrays(path)
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}; a checkpoint PREFIX,EPOCH has its parameters in PREFIX-NNNN.params, "
                       "NNNN being the epoch in four digits") from error
-    except (ValueError, mx.base.MXNetError) as error:
+    except ValueError as error:
         raise Failure(f"{path}: not a whole parameter file ({last_line(error)}); copy it again from where it came, "
                       "or take another epoch") from error
     params = {"arg": {}, "aux": {}}
-    for name, array in dict(arrays).items():
+    for name, array in arrays.items():
         kind, _, rest = name.partition(":")
         if kind not in params or not rest:
             raise Failure(f"{path}: the array {name!r} is not named arg:… or aux:…, as a checkpoint's are; save it "

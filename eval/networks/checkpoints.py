@@ -1,4 +1,4 @@
-"""Checkpoints of embedding networks: finding them, reading them, and saying what is wrong with them.
+"""Checkpoints of embedding networks: finding, reading and writing them, and saying what is wrong with them.
 
 A checkpoint is `PREFIX-symbol.json` (the graph) and `PREFIX-NNNN.params` (the parameters of epoch NNNN), as
 `mx.model.save_checkpoint` writes them; of the graph, the part that ends in `fc1_output`, the embedding, is used.
@@ -8,8 +8,9 @@ import re
 
 import numpy as np
 
-from eval.networks.checkpoint_files import last_line, read_params, read_symbol
+from eval.networks.checkpoint_files import last_line, read_params, read_symbol, save_arrays
 from runtime import Failure, mx
+from runtime.files import whole_file
 
 OLDER_NAMES = {"pre_fc1_weight": "fc1_weight", "pre_fc1_bias": "fc1_bias"}  # ours: that of older checkpoints
 
@@ -242,3 +243,24 @@ def load(prefix, epoch, image_shape=(3, 112, 112)):
     arg_params = rename_legacy(arg_params, wanted_args)
     return (symbol, _fit(weights, arg_params, wanted_args, "parameters"),
             _fit(weights, aux_params, wanted_auxs, "states"))
+
+
+def save(prefix, epoch, symbol, arg_params, aux_params):
+    """Write `<prefix>-symbol.json` and `<prefix>-NNNN.params` of an embedding network.
+
+    `arg_params` and `aux_params` may hold more than the symbol's own; only those are written.
+    """
+    arrays = {f"arg:{name}": arg_params[name].as_in_context(mx.cpu())
+              for name in symbol.list_arguments() if name in arg_params}
+    arrays.update({f"aux:{name}": aux_params[name].as_in_context(mx.cpu())
+                   for name in symbol.list_auxiliary_states()})
+    with whole_file(symbol_path(prefix), "w") as file:  # MXNet's own writer does not notice a full disk
+        file.write(symbol.tojson())
+    save_arrays(params_path(prefix, epoch), arrays)
+
+
+def save_classifier(folder, epoch, params):
+    """Write a classifier's parameters to `<folder>/fc7-NNNN.params`, if there are any."""
+    if params:
+        save_arrays(params_path(os.path.join(folder, "fc7"), epoch),
+                    {f"arg:{name}": value.as_in_context(mx.cpu()) for name, value in params.items()})

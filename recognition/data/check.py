@@ -10,7 +10,12 @@ from runtime import Failure
 
 
 def check_dataset(config):
-    """Check the dataset of a run, and settle `num_classes` in its configuration.
+    """Check the dataset of a run.
+
+    Returns
+    -------
+    int
+        The number of classes, as the record's `property` has it.
 
     Raises
     ------
@@ -32,8 +37,8 @@ def check_dataset(config):
     if config.num_classes not in (None, layout.classes):
         print(f"note: {path} has {layout.classes} identities, where {config.num_classes} were published; "
               "the file decides")
-    config.num_classes = layout.classes
     warn_about_identities(layout)
+    return layout.classes
 
 
 def warn_about_identities(layout):

@@ -132,6 +132,10 @@ class TrainIterator(mx.io.DataIter):
         self.batches = math.ceil(len(images) / self.batch_size)
         self.skip(batch)
 
+    def state(self):
+        """Return what `start` takes beside the position: nothing, for all follows from the seed and the epoch."""
+        return {}
+
     def reset(self):
         """Go to the begin of the next epoch."""
         self.start(self.epoch + 1)

@@ -1,8 +1,8 @@
-"""Loss heads: from an embedding to class logits (Algorithm 1) and on to the training outputs.
+"""From an embedding to class logits, with a margin at the target (Algorithm 1).
 
 ArcFace: Additive Angular Margin Loss for Deep Face Recognition, CVPR 2019, Sections 2.1 to 2.3.
 """
-from recognition.losses import centres, margins
+from recognition.losses import margins
 from runtime import mx
 
 STEP = "step"
@@ -50,9 +50,11 @@ def logits(embedding, label, num_classes, loss_name="margin_softmax", loss_s=64.
     embedding : mx.sym.Symbol
         Embeddings, shape (B, D).
     label : mx.sym.Symbol
-        Class of each sample as float, shape (B,), values 0 … num_classes − 1.
+        Class of each sample as float, shape (B,), values 0 … num_classes − 1. A label outside of these has no target
+        here, and its row gets no margin. So one block of a larger classifier, whose classes begin at `first`, is
+        `logits(embedding, label − first, its number of classes)`.
     num_classes : int
-        Number of identities n.
+        Number of identities n, or of classes of the block.
     loss_name : {"softmax", "margin_softmax", "sphereface"}
         "softmax" is Eq. 1, W·x + b. "margin_softmax" normalises features and weights and puts
         s·(cos(m1·θ + m2) − m3) at the target (Eq. 4): normalised softmax with no margins (Eq. 2), ArcFace
@@ -114,58 +116,3 @@ def parameter_shapes(symbol, num_classes, emb_size):
     """Return {name: shape} of the classifier's parameters that a training symbol has; none for triplets alone."""
     shapes = {"fc7_weight": (num_classes, emb_size), "fc7_bias": (num_classes,)}
     return {name: shapes[name] for name in symbol.list_arguments() if name in shapes}
-
-
-def cross_entropy(scores, label):
-    """Return the batch's mean cross entropy of logits `scores` (B, n) and `label` (B,), shape (1,).
-
-    Through log-softmax, not the log of a softmax that may have underflowed to zero.
-    """
-    return mx.sym.mean(-mx.sym.pick(mx.sym.log_softmax(scores, axis=1), label, axis=1))
-
-
-def training_symbol(embedding, num_classes, intra_weight=0.0, inter_weight=0.0, trace_angles=False, **loss_settings):
-    """Return the symbol that is trained.
-
-    Parameters
-    ----------
-    embedding : mx.sym.Symbol
-        Embeddings, shape (B, D).
-    num_classes : int
-        Number of identities n.
-    intra_weight, inter_weight : float
-        What the terms of Eq. 5 and Eq. 6 count, 1 as they stand there; 0 leaves them out.
-    trace_angles : bool
-        Whether to give the cosine of each sample with its centre as well.
-    **loss_settings
-        Those of `logits`.
-
-    Returns
-    -------
-    mx.sym.Symbol
-        Its outputs, in the original's order: embedding (B, D) with its gradient blocked, softmax (B, n), whose
-        gradient is the batch's mean, and the cross entropy (1,), blocked too. Behind them, as asked, `intra_loss` and
-        `inter_loss`, whose gradients add to softmax's, and `target_cosine` (B,), blocked. Inputs are those of
-        `embedding`, `softmax_label` (B,) and, for some losses, `step` (see `logits`).
-
-    Notes
-    -----
-    The paper gives the sums with ArcFace no equation. Here Eq. 5 and 6 are taken with L3 in place of L2 and the same
-    weights, and θ is the angle itself, without the margin: the terms are what they are for normalised softmax, so that
-    the rows differ in one thing. (With the margin inside, the mean would move by a constant, and no gradient change.)
-    """
-    label = mx.sym.Variable("softmax_label")
-    scores = logits(embedding, label, num_classes, **loss_settings)
-    weight = scores.get_internals()["fc7_weight"]
-    outputs = [mx.sym.BlockGrad(embedding, name="embedding"),
-               mx.sym.SoftmaxOutput(data=scores, label=label, name="softmax", normalization="valid"),
-               mx.sym.BlockGrad(cross_entropy(scores, label), name="ce_loss")]
-    if intra_weight:
-        term = centres.intra(embedding, weight, label)
-        outputs.append(mx.sym.MakeLoss(term * intra_weight, name="intra_loss"))
-    if inter_weight:
-        term = centres.inter(weight, label, num_classes)
-        outputs.append(mx.sym.MakeLoss(term * inter_weight, name="inter_loss"))
-    if trace_angles:
-        outputs.append(centres.target_cosine(embedding, weight, label, name="target_cosine"))
-    return mx.sym.Group(outputs)

@@ -35,6 +35,10 @@ class AngleTrace:
         self.steps, self.sums = np.zeros((0, 2), np.int64), np.zeros(0)
         self.counts = np.zeros((0, BINS), np.int64)
 
+    def __call__(self, report):
+        """Count the angles of a step that a run reports."""
+        self.add(report.step, report.cosines)
+
     def add(self, step, cosine):
         """Count the cosines (B,) of a step; those that are no numbers are left out."""
         degrees = np.degrees(np.arccos(np.clip(np.asarray(cosine, np.float64), -1, 1)))

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from recognition.training import state as checkpoints
+from eval.networks.checkpoint_files import saved_size
+from recognition.training.state import KEPT, WRITING
+from recognition.training.state import states as states_of
 from runtime import Failure
 
 SLACK = 1 << 20  # bytes for all the small files: the graph, the configuration, progress
@@ -41,14 +43,12 @@ def sizes(arguments, states, momentum=True):
     """
     body = {f"arg:{name}": _array(shape) for name, shape in arguments.items()}
     body.update({f"aux:{name}": _array(shape) for name, shape in states.items()})
-    state = dict(body)
-    if momentum:
-        state.update({f"mom:{name}": _array(shape) for name, shape in arguments.items()})
-    return checkpoints.saved_size(body), checkpoints.saved_size(state)
+    momenta = saved_size({name: _array(shape) for name, shape in arguments.items()}) if momentum else 0
+    return saved_size(body), saved_size(body) + momenta
 
 
 def _array(shape):
-    """Return what `checkpoints.saved_size` asks an array for."""
+    """Return what `saved_size` asks an array for."""
     return SimpleNamespace(shape=shape, size=math.prod(shape), dtype=np.float32)
 
 
@@ -67,17 +67,17 @@ def needed(folder, checkpoint, state, writes):
 
     Notes
     -----
-    A new state is written before the oldest is dropped: for a moment there is one more than `STATES_KEPT`.
+    A new state is written before the oldest is dropped: for a moment there is one more than `KEPT`.
     """
-    there = [_size(path) for path in checkpoints.states(folder)]
+    there = [_size(path) for path in states_of(folder)]
     kept = sum(there)
     fullest, held = 0, list(there)
-    for _ in range(min(writes, checkpoints.STATES_KEPT + 1)):
+    for _ in range(min(writes, KEPT + 1)):
         held.append(state)
         fullest = max(fullest, sum(held) - kept)
-        held = held[-checkpoints.STATES_KEPT:]
+        held = held[-KEPT:]
     # A killed process left these behind; they go, or are taken over, when the next of their name is written.
-    left = _size(os.path.join(folder, "state", checkpoints.WRITING))
+    left = _size(os.path.join(folder, "state", WRITING))
     replaced = 0
     for entry in os.scandir(folder):
         if entry.name in ("model-0001.params", "fc7-0001.params") or re.match(r"\..+\.part\d*\.", entry.name):
@@ -127,14 +127,14 @@ def check_room(config, folder, symbol, inputs):
 
 def _step(folder):
     """Return the step of the newest state, which its name tells; 0 where there is none."""
-    found = checkpoints.states(folder)
+    found = states_of(folder)
     return int(os.path.basename(found[-1]).split("-")[1]) if found else 0
 
 
 def _writes(config, step):
     """Return how many states a run writes from a step on; for a run without end, as many as make a difference."""
     if not config.max_steps:
-        return checkpoints.STATES_KEPT + 1 if config.save_every else 1
+        return KEPT + 1 if config.save_every else 1
     if not config.save_every:
         return int(step < config.max_steps)
     between = config.max_steps // config.save_every - step // config.save_every

@@ -1,4 +1,4 @@
-"""The step schedule: the rate is divided by ten at given numbers of batches (Sec. 3.1)."""
+"""The step schedule: the rate is divided by ten at given numbers of batches (Sec. 3.1), and what is said of it."""
 import sys
 
 
@@ -36,3 +36,18 @@ def step_schedule(lr, steps):
 def rate_after(lr, steps, done):
     """Return the rate of the batch that follows `done` batches."""
     return step_schedule(lr, steps)(done + 1)
+
+def rate_changes(lr, lr_steps):
+    """Return a callable for reports that prints the original's line when the rate changes."""
+    def tell(report):
+        if report.step in lr_steps:
+            print(f"lr change to {rate_after(lr, lr_steps, report.step):g}", flush=True)
+    return tell
+
+
+def hint_about_batch(config):
+    """Say once what the linear rule would make of the rate where the batch is not the schedule's own."""
+    published = config.published_batch_size
+    if published and config.batch_size != published:
+        print(f"note: the schedule was published for a batch of {published}; at {config.batch_size} the linear rule "
+              f"would scale its rate to {config.published_lr * config.batch_size / published:g} (now {config.lr:g})")

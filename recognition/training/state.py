@@ -1,89 +1,72 @@
-"""Writing checkpoints and the states that a run resumes from.
+"""States that a run resumes from: everything that resuming needs, part by part, with checksums.
 
-    models/r100-arcface-emore/model-symbol.json   the embedding network
-                              model-0001.params   its weights, loadable by mx.model.load_checkpoint anywhere
-                              fc7-0001.params     the classifier's weights
-                              config.json         the configuration of the run
-                              state/step-00002000 all that resuming needs; the last two are kept
+    models/r100-arcface-emore/state/step-00002000/network.params     weights and statistics
+                                                  optimizer.params   momentum
+                                                  data.params        what the data holds beside its position
+                                                  angles.params      with --trace-angles
+                                                  progress.json      position, best accuracies, configuration
+                                                  SHA256SUMS         checked on loading; `sha256sum -c` reads it
+                                                  verified.json      the best accuracies, once its step was verified
 
-Each file, and each state's folder, appears under its name only when it is whole.
+Each part belongs to one owner, which alone makes and reads it. A state's folder appears under its name only when it is
+whole, and the last two are kept. Older states have one file for all parts, `arrays.params`, and load as well.
 """
-import errno
+import hashlib
 import json
 import os
 import re
 import shutil
+from typing import NamedTuple
 
-from runtime import Failure, mx
-from runtime.files import plain_name, whole_file, whole_path
+from eval.networks.checkpoint_files import read_arrays, save_arrays
+from runtime import Failure
+from runtime.files import whole_file, write_json
 
-STATES_KEPT = 2
+KEPT = 2
 WRITING = ".writing"
-_STATE = re.compile(r"step-\d{8,}(-\d+)?$")
+SUMS, PROGRESS, VERIFIED, OLDER = "SHA256SUMS", "progress.json", "verified.json", "arrays.params"
+_NAME = re.compile(r"step-\d{8,}(-\d+)?$")
+_PREFIXES = {"arg": "network", "aux": "network", "mom": "optimizer", "ang": "angles", "bag": "data"}  # of OLDER
 
 
-def saved_size(arrays):
-    """Return the number of bytes of an MXNet parameter file with these NDArrays."""
-    body = sum(24 + 8 * len(array.shape) + array.size * array.dtype().itemsize for array in arrays.values())
-    return 24 + body + 8 + sum(8 + len(name.encode()) for name in arrays)
+class State(NamedTuple):
+    """What a state holds.
 
-
-def save_arrays(path, arrays):
-    """Write NDArrays by name as an MXNet parameter file, whole or not at all.
-
-    Raises OSError where the disk is full, which MXNet itself does not notice for the file's last few kilobytes.
+    Attributes
+    ----------
+    path : str
+        Its folder.
+    step : int
+        Steps done.
+    parts : dict of str to dict of str to mx.nd.NDArray
+        Arrays by owner and name; an owner without arrays may be absent.
+    progress : dict
+        Plain values: `epoch` and `batch` of the data, `best` accuracies, `due` (whether its step is still to be
+        verified), `config`.
     """
-    path = os.fspath(path)
-    with whole_path(path) as temporary:
-        try:
-            with plain_name(temporary, "rb+") as name:
-                mx.nd.save(name, arrays)
-            complete = os.path.getsize(temporary) == saved_size(arrays)
-        except mx.base.MXNetError as error:
-            if "FileStream" not in str(error):
-                raise
-            complete = False
-        if not complete:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-
-def save_network(prefix, epoch, symbol, arg_params, aux_params):
-    """Write `<prefix>-symbol.json` and `<prefix>-NNNN.params` of an embedding network.
-
-    `arg_params` and `aux_params` may hold more than the symbol's own; only those are written.
-    """
-    arrays = {f"arg:{name}": arg_params[name].as_in_context(mx.cpu())
-              for name in symbol.list_arguments() if name in arg_params}
-    arrays.update({f"aux:{name}": aux_params[name].as_in_context(mx.cpu())
-                   for name in symbol.list_auxiliary_states()})
-    with whole_file(f"{prefix}-symbol.json", "w") as file:  # MXNet's own writer does not notice a full disk
-        file.write(symbol.tojson())
-    save_arrays(f"{prefix}-{epoch:04d}.params", arrays)
-
-
-def save_classifier(folder, epoch, arg_params):
-    """Write the classifier's weights, the parameters named fc7_…, to `<folder>/fc7-NNNN.params`, if there are any."""
-    arrays = {f"arg:{name}": value.as_in_context(mx.cpu())
-              for name, value in arg_params.items() if name.startswith("fc7_")}
-    if arrays:
-        save_arrays(os.path.join(folder, f"fc7-{epoch:04d}.params"), arrays)
-
-
-def write_json(path, value):
-    """Write a value as indented JSON, whole or not at all."""
-    with whole_file(path, "w") as file:
-        json.dump(value, file, indent=2, sort_keys=True)
-        file.write("\n")
+    path: str
+    step: int
+    parts: dict
+    progress: dict
 
 
 def states(folder):
     """Return the paths of the states under `<folder>/state`, the oldest first."""
     root = os.path.join(folder, "state")
-    names = [name for name in os.listdir(root) if _STATE.match(name)] if os.path.isdir(root) else []
+    names = [name for name in os.listdir(root) if _NAME.match(name)] if os.path.isdir(root) else []
     return sorted((os.path.join(root, name) for name in names), key=lambda path: (os.path.getmtime(path), path))
 
 
-def save_state(folder, step, arrays, progress):
+def _digest(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def save(folder, step, parts, progress):
     """Write what resuming needs, and drop all but the last two states.
 
     Parameters
@@ -91,24 +74,28 @@ def save_state(folder, step, arrays, progress):
     folder : str
         The run's folder; the state goes to `<folder>/state/step-NNNNNNNN`.
     step : int
-        Batches done.
-    arrays : dict of str to mx.nd.NDArray
-        `arg:`, `aux:` and `mom:` (momentum) arrays by name.
+        Steps done.
+    parts : dict of str to dict of str to mx.nd.NDArray
+        Arrays by owner and name.
     progress : dict
-        Plain values: position in the data, the best accuracies, the configuration.
+        Plain values.
 
     Returns
     -------
     str
-        The folder of the state.
+        The state's path.
+
+    Raises
+    ------
+    OSError
+        The disk is full, or the folder cannot be written. The states before stay whole.
     """
     root = os.path.join(folder, "state")
     temporary = os.path.join(root, WRITING)
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
     try:
-        save_arrays(os.path.join(temporary, "arrays.params"), arrays)
-        write_progress(temporary, step, progress)
+        _write(temporary, parts, dict(progress, step=step))
     except OSError:  # a disk that is full gets the room back
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -118,31 +105,83 @@ def save_state(folder, step, arrays, progress):
         again += 1
         final = os.path.join(root, f"step-{step:08d}-{again}")
     os.rename(temporary, final)
-    for old in states(folder)[:-STATES_KEPT]:
+    for old in states(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
 
-def write_progress(state, step, progress):
-    """Write the plain values of a state into its folder `state`, in place of those that are there."""
-    write_json(os.path.join(state, "progress.json"), dict(progress, step=step))
+def _write(path, parts, progress):
+    """Write the files of a state into a folder."""
+    for owner, arrays in parts.items():
+        if arrays:
+            save_arrays(os.path.join(path, f"{owner}.params"), arrays)
+    write_json(os.path.join(path, PROGRESS), progress)
+    lines = [f"{_digest(os.path.join(path, name))}  {name}\n" for name in sorted(os.listdir(path))]
+    with whole_file(os.path.join(path, SUMS), "w") as file:
+        file.writelines(lines)
 
 
-def load_state(folder):
-    """Return (arrays, progress) of the newest state, as `save_state` took them.
+def note_verified(path, best):
+    """Keep in a state that its step was verified, and the best accuracies since: a dict of plain values."""
+    write_json(os.path.join(path, VERIFIED), best)
 
-    Raises runtime.Failure where there is none or its files cannot be read.
+
+def load(folder):
+    """Return the newest state of a run that is whole; one that is damaged is named, and the one before it used.
+
+    Raises
+    ------
+    runtime.Failure
+        There is none, or none is whole.
     """
     found = states(folder)
     if not found:
         raise Failure(f"nothing to resume in {folder}: no state/step-… there; start without --resume")
-    newest = found[-1]
-    try:
-        with open(os.path.join(newest, "progress.json"), encoding="utf-8") as file:
-            progress = json.load(file)
-        with plain_name(os.path.join(newest, "arrays.params")) as name:
-            arrays = mx.nd.load(name)
-    except (OSError, ValueError, mx.base.MXNetError) as error:
-        others = "remove it to resume from the one before" if len(found) > 1 else "start without --resume"
-        raise Failure(f"{newest} cannot be read ({' '.join(str(error).split())[-100:]}): {others}") from error
-    return arrays, progress
+    faults = []
+    for path in reversed(found):
+        try:
+            state = _read(path)
+        except (Failure, OSError, ValueError, KeyError, TypeError) as error:
+            faults.append(f"{path} cannot be read ({' '.join(str(error).split())[-100:]})")
+            continue
+        for fault in faults:
+            print(f"note: {fault}: resuming from the state before it, {path}", flush=True)
+        return state
+    raise Failure(f"{'; '.join(faults)}: start without --resume")
+
+
+def _read(path):
+    """Return the State in a folder; raises where a file is missing, damaged or not the one that was written."""
+    if os.path.exists(os.path.join(path, OLDER)):
+        return _read_older(path)
+    with open(os.path.join(path, SUMS), encoding="utf-8") as file:
+        sums = dict(reversed(line.split()) for line in file)
+    for name, digest in sums.items():
+        if os.path.basename(name) != name or _digest(os.path.join(path, name)) != digest:
+            raise ValueError(f"{name} is not the file that was written")
+    progress = _progress(path)
+    parts = {name[:-len(".params")]: read_arrays(os.path.join(path, name)) for name in sums if name.endswith(".params")}
+    if PROGRESS not in sums or not {"network", "optimizer"} <= {*parts, "optimizer"}:
+        raise ValueError(f"{SUMS} does not list a whole state")
+    return State(path, progress["step"], parts, progress)
+
+
+def _progress(path):
+    with open(os.path.join(path, PROGRESS), encoding="utf-8") as file:
+        progress = json.load(file)
+    if not isinstance(progress, dict) or type(progress.get("step")) is not int:
+        raise ValueError(f"{PROGRESS} does not say at which step it is")
+    if os.path.exists(os.path.join(path, VERIFIED)):
+        with open(os.path.join(path, VERIFIED), encoding="utf-8") as file:
+            progress.update(best=json.load(file), due=False)
+    return progress
+
+
+def _read_older(path):
+    """Return the State in a folder of the older form, whose arrays have prefixes of three letters."""
+    progress, parts = _progress(path), {}
+    for name, value in read_arrays(os.path.join(path, OLDER)).items():
+        kind, _, plain = name.partition(":")
+        owner = _PREFIXES[kind]
+        parts.setdefault(owner, {})[name if owner == "network" else plain] = value
+    return State(path, progress["step"], parts, progress)

@@ -1,7 +1,9 @@
-"""Verification while training, the best so far, and the policy of saving."""
+"""Verification while training, and what is saved after it."""
+import contextlib
 import os
 
 from datasets.formats import verification_file
+from eval.networks import checkpoints
 from eval.protocols import pairs as protocol
 from runtime import Failure
 
@@ -63,41 +65,43 @@ def _read(path):
     return images, issame
 
 
-class Best:
-    """The best verification so far, and whether and under which number to save.
-
-    Best is the highest accuracy on the last verification set; on a tie, the highest sum over all.
+class Validation:
+    """Verifies on every set when that is due, saves a checkpoint as --ckpt says, and reports the best so far.
 
     Parameters
     ----------
-    policy : int
-        --ckpt: 0 never saves; 1 saves at a new best; 2 at each verification; 3 at a new best, always as epoch 1.
+    verifier : Verifier
+    best : recognition.training.best.Best
+    current : recognition.training.current.CurrentNetwork
+    symbol : mx.sym.Symbol
+        The embedding network, which checkpoints hold.
+    learner : recognition.training.learner.Learner
+    resuming : recognition.training.resuming.Resuming
+        Writes the states, and is told what was verified.
     """
 
-    def __init__(self, policy):
-        self.policy = policy
-        self.last, self.total, self.count = 0.0, 0.0, 0
+    def __init__(self, verifier, best, current, symbol, learner, resuming):
+        self.verifier, self.best, self.current = verifier, best, current
+        self.symbol, self.learner, self.resuming = symbol, learner, resuming
 
-    def epoch_to_save(self, accuracies, final=False):
-        """Take a verification's accuracies; return the epoch to save under, or None.
+    def __call__(self, report):
+        """Verify after a step at which it is due. A state of that step is there before, or after a failure."""
+        if "verify" not in report.due:
+            return
+        try:
+            self.verify(report.step, final="end" in report.due)
+        except Exception:
+            with contextlib.suppress(Exception):  # what went wrong first is what to tell
+                self.resuming.save(report)
+            raise
+        self.resuming.note_verified(report.step)
 
-        The `final` step is saved as well. Under policy 3, where it is not the best, it is epoch 2, so that
-        the best is kept. Without verification sets there is no best, and each occasion counts as one.
-        """
-        self.count += 1
-        last, total = (accuracies[-1], sum(accuracies)) if accuracies else (self.last, self.total)
-        best = (last, total) >= (self.last, self.total)
-        if best:
-            self.last, self.total = last, total
-        if self.policy == 0:
-            return None
-        if self.policy == 3:
-            return 1 if best else 2 if final else None
-        return self.count if best or final or self.policy == 2 else None
-
-    def state(self):
-        """Return what resuming needs, as plain values."""
-        return {"last": self.last, "total": self.total, "count": self.count}
-
-    def restore(self, state):
-        self.last, self.total, self.count = state["last"], state["total"], state["count"]
+    def verify(self, step, final=False):
+        """Verify the network as it is after a step."""
+        accuracies = self.verifier(self.current.embedder(), step) if self.verifier.sets else []
+        epoch = self.best.epoch_to_save(accuracies, final)
+        if epoch is not None:
+            print(f"saving {epoch}", flush=True)
+            checkpoints.save(os.path.join(self.resuming.folder, "model"), epoch, self.symbol, *self.learner.embedding())
+            checkpoints.save_classifier(self.resuming.folder, epoch, self.learner.classifier())
+        print(f"[{step}]Accuracy-Highest: {self.best.last:1.5f}", flush=True)

@@ -5,22 +5,22 @@ import os
 import numpy as np
 import pytest
 
-from datasets import catalog
-from datasets.checking.installed import look
 from datasets.formats import records, verification_file
-from recognition.config import tables as config
+from datasets.published import table as published
+from datasets.published.installed import look
+from recognition.config import datasets as config
 
 
 def test_rows_are_those_of_table_1(shared):
     table = json.loads((shared / "reference" / "tables.json").read_text())["table1"]["rows"]
-    own = [entry for entry in catalog.DATASETS if entry.in_table1]
+    own = [entry for entry in published.DATASETS if entry.in_table1]
     assert {entry.name: [entry.identities, entry.images] for entry in own} == table and len(own) == 16
-    assert len({entry.key for entry in catalog.DATASETS}) == len(catalog.DATASETS)
+    assert len({entry.key for entry in published.DATASETS}) == len(published.DATASETS)
 
 
 @pytest.mark.parametrize("name", config.DATASETS)
 def test_training_looks_where_the_catalog_says(name):
-    entry = catalog.find(name)
+    entry = published.find(name)
     if entry is None:
         pytest.skip(f"{name} is not in the catalog")
     assert config.DATASETS[name]["dataset_path"] == f"datasets/{entry.folder}"
@@ -37,13 +37,13 @@ def test_the_original_folders_and_identities():
 def test_messages_say_how_to_get_it(command, tmp_path):
     done = command("recognition/train.py", "--network", "y1", "--dataset", "casia", "--dataset-path", tmp_path,
                    "--ctx", "cpu")
-    assert done.returncode == 1 and catalog.find("casia").how in done.stderr
+    assert done.returncode == 1 and published.find("casia").how in done.stderr
     done = command("eval/verification.py", "--model", "x,1", "--data-dir", tmp_path, "--target", "cplfw")
-    assert done.returncode == 1 and catalog.find("cplfw").how in done.stderr
+    assert done.returncode == 1 and published.find("cplfw").how in done.stderr
 
 
 def state(key, root):
-    return look(catalog.find(key), str(root))
+    return look(published.find(key), str(root))
 
 
 def test_a_record(tmp_path):
@@ -102,7 +102,7 @@ def test_a_test_set(tmp_path):
 def test_the_command(command, tmp_path):
     done = command("datasets/catalog.py", "--json", "--data-dir", tmp_path)
     table = json.loads(done.stdout)
-    assert [row["name"] for row in table] == [entry.name for entry in catalog.DATASETS]
+    assert [row["name"] for row in table] == [entry.name for entry in published.DATASETS]
     assert not any(row["here"] for row in table)
     done = command("datasets/catalog.py", "--data-dir", tmp_path)
-    assert done.returncode == 0 and all(entry.name in done.stdout for entry in catalog.DATASETS)
+    assert done.returncode == 0 and all(entry.name in done.stdout for entry in published.DATASETS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from datasets.formats import records
 from eval.measures import pairs as measures
-from recognition.config import tables as tables
+from recognition.config.losses import LOSSES
 from recognition.data.images import train_iterator
 from runtime import Failure
 from tools import benchmark
@@ -87,7 +87,7 @@ def test_loops_equal_measures(data):
 
 def test_losses_of_the_heads():
     losses = benchmark_rows.distinct_losses()
-    assert {"softmax", "nsoftmax", "arcface", "cosface"} <= set(losses) <= set(tables.LOSSES)
+    assert {"softmax", "nsoftmax", "arcface", "cosface"} <= set(losses) <= set(LOSSES)
     assert not {"triplet", "atriplet"} & set(losses)
 
 

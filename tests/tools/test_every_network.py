@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 
 from eval.networks import checkpoints
-from recognition.config import tables as tables
+from recognition.config.build import build
+from recognition.config.networks import NETWORKS
 from recognition.training.run import train
 from runtime import mx
 
 
-@pytest.mark.parametrize("network", tables.NETWORKS)
+@pytest.mark.parametrize("network", NETWORKS)
 def test_trains_saves_and_comes_back(network, faces, tmp_path, capsys):
     """Finite loss, a checkpoint that gives what the plain symbol gives, and an export to Gluon that agrees."""
     from tools.export import export
-    config = tables.build(network, "arcface", "orl", {
+    config = build(network, "arcface", "orl", {
         "dataset_path": str(faces), "targets": [], "models_root": str(tmp_path), "lr": 0.001, "per_batch_size": 2,
         "num_workers": 1, "ctx": "cpu", "max_steps": 2, "frequent": 1, "save_every": 0,
         "bn_mom": 0.0})  # statistics of the last batch: two steps are too few for a mean, and deep networks overflow
@@ -35,7 +36,7 @@ def test_onnx_of_a_trained_network(network, faces, tmp_path):
     pytest.importorskip("onnx", reason="needs requirements-onnx.txt")
     pytest.importorskip("onnxruntime", reason="needs requirements-onnx.txt")
     from tools.export import export
-    config = tables.build(network, "arcface", "orl", {
+    config = build(network, "arcface", "orl", {
         "dataset_path": str(faces), "targets": [], "models_root": str(tmp_path), "lr": 0.001, "per_batch_size": 2,
         "num_workers": 1, "ctx": "cpu", "max_steps": 2, "save_every": 0, "bn_mom": 0.0})
     prefix = os.path.join(train(config), "model")

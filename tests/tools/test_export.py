@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from recognition.training.state import save_network
+from eval.networks import checkpoints
 from runtime import Failure, mx
 from symbols import get_symbol
 from symbols.outputs import OUTPUTS
@@ -113,7 +113,7 @@ NETWORKS = [
 def test_networks(network, settings, fill, tmp_path):
     needs_packages("onnx")
     symbol, args, auxs = filled(get_symbol(network, **settings), fill)
-    save_network(str(tmp_path / "model"), 1, symbol, args, auxs)
+    checkpoints.save(str(tmp_path / "model"), 1, symbol, args, auxs)
     fold = settings["net_output"] in "EFGJ"
     export.export((str(tmp_path / "model"), 1), "onnx", str(tmp_path / "net"), fold)
     for count in (1, 3):

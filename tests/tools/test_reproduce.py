@@ -8,9 +8,9 @@ import time
 import pytest
 
 import runtime
-from recognition.config import tables as tables
-from recognition.training.state import save_arrays
-from runtime import Failure, mx
+from eval.networks.checkpoint_files import save_arrays
+from recognition.config.losses import LOSSES
+from runtime import ROOT, Failure, mx
 from tools import reproduce
 from tools.paper import paper_tables, table2, table2_report
 
@@ -22,9 +22,9 @@ def test_the_papers_numbers_are_those_of_the_reference(shared):
 
 
 def test_every_row_has_a_loss_and_every_loss_a_row():
-    rows = [entry["table2"] for entry in tables.LOSSES.values() if "table2" in entry]
+    rows = [loss.table2 for loss in LOSSES.values() if loss.table2]
     assert sorted(rows) == sorted(paper_tables.paper("table2")["rows"])
-    assert set(tables.IN_NO_ROW) == {name for name, entry in tables.LOSSES.items() if "table2" not in entry}
+    assert all(bool(loss.table2) != bool(loss.note) for loss in LOSSES.values())
     named = {row for _, _, pairs in table2_report.FINDINGS for pair in pairs for row in pair}
     assert named <= set(rows)
 
@@ -68,7 +68,7 @@ def scripts(tmp_path, monkeypatch):
     for name, text in (("recognition/train.py", TRAIN), ("eval/verification.py", VERIFY)):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(table2.tables, "ROOT", str(tmp_path))
+    monkeypatch.setattr(table2, "ROOT", str(tmp_path))
     return tmp_path / "runs"
 
 
@@ -111,7 +111,7 @@ def test_other_settings_are_refused(scripts):
 def test_interrupted_runs_go_on(scripts, monkeypatch):
     """A termination reaches the process that trains, which saves; the next table resumes there."""
     code = ("import sys; sys.path.insert(0, sys.argv[1])\n"
-            "from tools.paper import table2; table2.tables.ROOT = sys.argv[2]\n"
+            "from tools.paper import table2; table2.ROOT = sys.argv[2]\n"
             "runs = table2.plan(['sphereface'], [0], 'mnas025', 'orl', {'max_steps': 2}, sys.argv[3], ['orl', 'lfw'])\n"
             "table2.work(runs, 'data', sys.argv[3])")
     root, [run] = runtime.ROOT, planned(scripts, ["sphereface"])
@@ -357,7 +357,7 @@ def test_what_is_not_there_is_needed(table, small_model, faces, tmp_path, capsys
 # ---- what lies under docs/results
 
 def test_committed_tables_are_what_their_values_print():
-    folder = os.path.join(tables.ROOT, "docs", "results")
+    folder = os.path.join(ROOT, "docs", "results")
 
     def read(name):
         with open(os.path.join(folder, name), encoding="utf-8") as file:

@@ -1,35 +1,36 @@
 """What the benchmark times of this project and of plain MXNet: functions that make a step, itself a function."""
 import os
 import time
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 
 from datasets.formats.records import read_layout
 from eval.networks.embedder import Embedder
-from recognition.config import tables as tables
+from recognition.config.build import build
+from recognition.config.losses import loss_settings
+from recognition.config.networks import network_settings
 from recognition.data.images import sidecar, train_iterator
 from recognition.losses import classification
+from recognition.losses.objective import training_symbol
 from recognition.training import optimizer
-from recognition.training.run import build_module, initializer
+from recognition.training.initialisation import initializer
+from recognition.training.replicated import bind
 from runtime import mx
 from symbols import get_symbol
 from tools.benchmarking.contenders import drawn, drawn_images
 
 
 def _config(network, batch, classes, loss="arcface"):
-    return tables.build(network, loss, "emore", {"num_classes": classes, "batch_size": batch, "lr": 0.01})
+    return build(network, loss, "emore", {"num_classes": classes, "batch_size": batch, "lr": 0.01})
 
 
 def _symbol(config):
-    return get_symbol(config.net_name, **tables.network_settings(config))
+    return get_symbol(config.net_name, **network_settings(config))
 
 
-def _described(data, batch):
-    """Return what a module asks of an iterator, for batches of that shape of `data`."""
-    return SimpleNamespace(provide_data=[mx.io.DataDesc("data", (batch, *data), np.float32)],
-                           provide_label=[mx.io.DataDesc("softmax_label", (batch,), np.float32)], batch_size=batch)
+def _objective(config, embedding):
+    return training_symbol(embedding, config.num_classes, **loss_settings(config))
 
 
 def _train_step(module, batch, classes):
@@ -46,7 +47,7 @@ def _train_step(module, batch, classes):
 def train_ours(network, batch, classes):
     """Return a function that trains one step on drawn images as `recognition.training.run` does."""
     config = _config(network, batch, classes)
-    module = build_module(config, [mx.cpu()], _described((3, 112, 112), batch), _symbol(config))
+    module = bind(_objective(config, _symbol(config)), [mx.cpu()], batch)
     module.init_params(initializer(config.net_name))
     optimizer.install(module, config, "device")
     return _train_step(module, batch, classes)
@@ -55,10 +56,9 @@ def train_ours(network, batch, classes):
 def train_plain(network, batch, classes):
     """Return a function that trains one step with the symbol as it is saved, and MXNet's optimizer by default."""
     config = _config(network, batch, classes)
-    symbol = classification.training_symbol(_symbol(config), classes, **tables.loss_settings(config))
-    described = _described((3, 112, 112), batch)
+    symbol = _objective(config, _symbol(config))
     module = mx.mod.Module(symbol, context=mx.cpu(), data_names=["data"], label_names=["softmax_label"])
-    module.bind(data_shapes=described.provide_data, label_shapes=described.provide_label)
+    module.bind(data_shapes=[("data", (batch, 3, 112, 112))], label_shapes=[("softmax_label", (batch,))])
     module.init_params(initializer(config.net_name))
     module.init_optimizer(optimizer="sgd", optimizer_params={
         "learning_rate": config.lr, "momentum": config.mom, "wd": config.wd, "rescale_grad": 1.0})
@@ -105,10 +105,10 @@ def heads_alone(batch, emb_size, classes, rounds):
     label = mx.nd.arange(batch) * (classes // batch) if classes > batch else mx.nd.arange(batch) % classes
 
     def make(loss):
-        config = tables.build("r50", loss, "emore", {"num_classes": classes, "batch_size": batch, "emb_size": emb_size})
+        config = build("r50", loss, "emore", {"num_classes": classes, "batch_size": batch, "emb_size": emb_size})
         shift = mx.sym.Variable("shift_bias", shape=(1, emb_size))
         embedding = mx.sym.broadcast_add(mx.sym.Variable("data"), shift)
-        module = build_module(config, [mx.cpu()], _described((emb_size,), batch), embedding)
+        module = bind(_objective(config, embedding), [mx.cpu()], batch, (emb_size,))
         module.init_params(mx.init.Normal(0.01))
         inputs = [embeddings] + [mx.nd.zeros((batch,))] * (classification.STEP in module.data_names)
         data = mx.io.DataBatch(data=inputs, label=[label])

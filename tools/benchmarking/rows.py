@@ -9,7 +9,9 @@ from collections import namedtuple
 import numpy as np
 
 from eval.measures import pairs as measures
-from recognition.config import tables as tables
+from recognition.config.build import build
+from recognition.config.losses import LOSSES
+from recognition.config.networks import network_settings
 from runtime import Failure
 from symbols import get_symbol
 from symbols.lowering import FACES
@@ -45,8 +47,8 @@ else there is to say.
 
 def flops_of(network):
     """Return the floating point operations of embedding one face, two a multiply-add, by direct convolution."""
-    config = tables.build(network, "arcface", "emore", {})
-    symbol = get_symbol(config.net_name, **tables.network_settings(config))
+    config = build(network, "arcface", "emore", {})
+    symbol = get_symbol(config.net_name, **network_settings(config))
     return sum(layer.flops for layer in flops.count(symbol, FACES))
 
 
@@ -190,12 +192,12 @@ def verification_rows(rounds):
 def distinct_losses():
     """Return the losses of the table without triplets, of those that compute the same with other numbers the first."""
     found = {}
-    for name, settings in tables.LOSSES.items():
-        margins = tuple(settings.get(key, neutral) != neutral
+    for name, loss in LOSSES.items():
+        margins = tuple(loss.settings.get(key, neutral) != neutral
                         for key, neutral in (("loss_m1", 1.0), ("loss_m2", 0.0), ("loss_m3", 0.0),
                                              ("intra_weight", 0.0), ("inter_weight", 0.0)))
-        if "triplet_distance" not in settings:
-            found.setdefault((settings["loss_name"], *margins), name)
+        if not loss.needs_triplets:
+            found.setdefault((loss.settings["loss_name"], *margins), name)
     return list(found.values())
 
 

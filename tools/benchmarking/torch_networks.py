@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recognition.config import tables as tables
+from recognition.config.networks import DEFAULTS, NETWORKS
 from tools.benchmarking.contenders import drawn, drawn_images
 
 # Units in each of the four stages.
@@ -151,8 +151,8 @@ class MobileFaceNet(nn.Module):
 
 
 def build(network):
-    """Return a network of `recognition.config.tables`'s table as a PyTorch module: r50, r100, y1 or y2."""
-    settings = {**tables.DEFAULTS, **tables.NETWORKS[network]}
+    """Return a network of `recognition.config.networks` as a PyTorch module: r50, r100, y1 or y2."""
+    settings = {**DEFAULTS, **NETWORKS[network]}
     if settings["net_name"] == "fresnet":
         return IResNet(settings["num_layers"], settings["emb_size"])
     return MobileFaceNet(settings["net_blocks"], settings["emb_size"])

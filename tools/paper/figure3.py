@@ -1,18 +1,20 @@
 """The paper's Figure 3: two-dimensional embeddings of eight identities under softmax and ArcFace (Sec. 2.1)."""
-import math
-
 import numpy as np
 from sklearn.preprocessing import normalize
 
 from datasets.formats import records
 from eval.networks import labelled
 from eval.networks.embedder import Embedder
-from recognition.config import tables as tables
-from recognition.config.tables import global_batch, network_settings
+from recognition.config.build import build, settle
+from recognition.config.losses import loss_settings
+from recognition.config.networks import network_settings
+from recognition.data.batches import open_batches
 from recognition.data.check import check_dataset
+from recognition.losses.objective import training_symbol
 from recognition.reporting.progress import TimeLeft
-from recognition.training import optimizer
-from recognition.training.run import build_module, initializer, open_data, seed_everything
+from recognition.training.health import FiniteLoss
+from recognition.training.loop import loop
+from recognition.training.replicated import ReplicatedLearner
 from runtime import Failure, mx
 from runtime.devices import parse_context
 from symbols import get_symbol
@@ -74,7 +76,7 @@ def train(config, start=None):
     Parameters
     ----------
     config : EasyDict
-        From `recognition.config.tables.build`.
+        From `recognition.config.build.build`.
     start : (dict, dict), optional
         Arguments and states to begin with, such as this function returns.
 
@@ -84,33 +86,20 @@ def train(config, start=None):
         Of the network and, as `fc7_weight` (8, 2), of the classifier.
     """
     contexts = parse_context(config.ctx)
-    global_batch(config, len(contexts))
-    check_dataset(config)
-    batches = open_data(config, len(contexts), 0, 1)
-    module = build_module(config, contexts, batches, get_symbol(config.net_name, **network_settings(config)))
-    seed_everything(config.seed, 0)
-    module.init_params(initializer(config.net_name), arg_params=start and start[0], aux_params=start and start[1],
-                       allow_missing=True, allow_extra=True)
+    settle(config, len(contexts), classes=check_dataset(config))
+    symbol = get_symbol(config.net_name, **network_settings(config))
+    objective = training_symbol(symbol, config.num_classes, **loss_settings(config))
+    learner = ReplicatedLearner(symbol, objective, config, contexts, config.batch_size, "device")
+    learner.initialise(*start or ())
     if not start:
-        args, auxs = module.get_params()
-        args["fc7_weight"] = mx.nd.L2Normalization(args["fc7_weight"])
-        module.set_params(args, auxs)
-    optimizer.install(module, config, "device")
-    left, step = TimeLeft(config.batch_size, config.max_steps, config.frequent), 0
-    while step < config.max_steps:
-        for data in batches:
-            if data.pad or step == config.max_steps:
-                break
-            module.forward_backward(data)
-            module.update()
-            step += 1
-            loss = float(module.get_outputs()[2].asnumpy().mean())
-            if not math.isfinite(loss):
-                raise Failure(f"the loss is {loss} after step {step} of {config.loss}: lower the rate, as -- --lr 0.01")
-            left.step(step, loss)
-        batches.reset()
-    mx.nd.waitall()
-    return module.get_params()
+        weight = learner.classifier()["fc7_weight"]
+        learner.replace({"fc7_weight": mx.nd.L2Normalization(weight)})
+    reporters = [FiniteLoss(f"{config.loss} needs a lower rate, as -- --lr 0.01"),
+                 TimeLeft(config.batch_size, config.max_steps, config.frequent)]
+    loop(learner, open_batches(config, len(contexts)), 0, 0, 0,
+         lambda step: frozenset({"end"} if step == config.max_steps else ()), reporters)
+    arg_params, aux_params = learner.embedding()
+    return {**arg_params, **learner.classifier()}, aux_params
 
 
 def nets(network, dataset, subset, flags):
@@ -122,11 +111,11 @@ def nets(network, dataset, subset, flags):
     Parameters
     ----------
     network, dataset : str
-        Names in `recognition.config.tables`; the schedule and augmentation are the dataset's.
+        Names in `recognition.config`; the schedule and augmentation are the dataset's.
     subset : str
         A record of eight identities.
     flags : dict
-        As for `recognition.config.tables.build`.
+        As for `recognition.config.build.build`.
 
     Returns
     -------
@@ -135,7 +124,7 @@ def nets(network, dataset, subset, flags):
     """
     def trained(loss, start=None):
         scale = {"loss_s": flags.get("loss_s") or SCALE} if loss != "softmax" else {}
-        config = tables.build(network, loss, dataset, {**flags, **scale, "dataset_path": subset, "emb_size": 2})
+        config = build(network, loss, dataset, {**flags, **scale, "dataset_path": subset, "emb_size": 2})
         if not config.max_steps:
             raise Failure(f"the dataset {dataset} has no last step of its own: give --max-steps")
         print(f"== {loss}: {network} with two-dimensional embeddings{', going on' if start else ''}", flush=True)

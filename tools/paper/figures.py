@@ -9,7 +9,7 @@ from datasets.formats import verification_file
 from eval.measures import angles
 from eval.networks import labelled
 from eval.protocols import pairs as protocol
-from recognition.config import tables as tables
+from recognition.config.losses import LOSSES
 from recognition.losses import classification
 from recognition.reporting.angle_trace import stages
 from runtime import Failure, mx
@@ -17,7 +17,7 @@ from tools.reporting import plots
 
 plt = plots.plt
 
-# Losses by their names in recognition/config/tables.py, in the order of the legend of Figure 4(b).
+# Losses by their names in recognition/config/, in the order of the legend of Figure 4(b).
 CURVES = [("nsoftmax", "Softmax", "#000000", "-"), ("sphereface", "SphereFace (1.35)", "#56b4e9", (0, (1, 1))),
           ("cosface", "CosFace (0.35)", "#009e73", "--"), ("arcface", "ArcFace (0.5)", "#d55e00", "-"),
           ("cm1", "CM1 (1, 0.3, 0.2)", "#cc79a7", "-."),
@@ -33,15 +33,15 @@ def target_logit(loss, degrees):
     Parameters
     ----------
     loss : str
-        A name in `recognition.config.tables.LOSSES`, of a loss with margins.
+        A name in `recognition.config.losses.LOSSES`, of a loss with margins.
     degrees : array, shape (T,)
 
     Returns
     -------
     float32 array, shape (T,)
     """
-    settings = {key: value for key, value in tables.LOSSES[loss].items() if key in ("loss_name", "loss_s", "loss_m1",
-                                                                                    "loss_m2", "loss_m3")}
+    settings = {key: value for key, value in LOSSES[loss].settings.items()
+                if key in ("loss_name", "loss_s", "loss_m1", "loss_m2", "loss_m3")}
     theta = np.radians(np.asarray(degrees, np.float64))
     head = classification.logits(mx.sym.Variable("embedding"), mx.sym.Variable("label"), 2, **settings)
     arrays = {"embedding": np.stack([np.cos(theta), np.sin(theta)], axis=1), "label": np.zeros(len(theta)),

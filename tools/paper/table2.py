@@ -13,16 +13,15 @@ import subprocess
 import sys
 import time
 
-from recognition.config import tables as tables
+from recognition.config.build import build
+from recognition.config.losses import LOSSES
+from recognition.config.settings import of_the_result
 from recognition.reporting.progress import clock
-from recognition.training.state import states, write_json
-from runtime import Failure
+from recognition.training.state import states
+from runtime import ROOT, Failure
+from runtime.files import write_json
 from runtime.locks import alone
 
-# Settings that do not change what is trained.
-_INCIDENTAL = {"ctx", "num_workers", "models_root", "resume", "verbose", "frequent", "save_every", "ckpt", "targets",
-               "explicit_targets", "kvstore", "how", "dataset_path", "trace_angles", "pretrained", "published_lr",
-               "published_batch_size", "workspace"}
 OWN_FLAGS = ("network", "loss", "dataset", "models_root", "pretrained", "ckpt", "verbose", "save_every", "resume",
              "seed", "targets", "frequent")
 """Flags of `recognition/train.py` that are set here."""
@@ -39,7 +38,7 @@ class Run:
     folder : str
         Where its checkpoint goes.
     config : dict
-        Its settings, of `recognition.config.tables.build`.
+        Its settings, of `recognition.config.build.build`.
     sets : list of str
         Names of the verification sets that judge it.
     flip : bool
@@ -50,7 +49,7 @@ class Run:
 
     def __init__(self, loss, seed, folder, config, sets, flip, start=None):
         self.loss, self.seed, self.folder, self.config, self.flip, self.start = loss, seed, folder, config, flip, start
-        self.settings = {name: value for name, value in config.items() if name not in _INCIDENTAL}
+        self.settings = of_the_result(config)
         self.settings.update(start=start and start.loss, sets=sets, flip=flip)
         self.failure, self.begun = None, 0
         self.process, self.resumes = None, False
@@ -150,7 +149,7 @@ def _launch(command, log, threads, lock):
     """Begin a command of this repository, its lines going to a file."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     with open(log, "ab") as file:
-        return subprocess.Popen([sys.executable, os.path.join(tables.ROOT, command[0]), *command[1:]], stdout=file,
+        return subprocess.Popen([sys.executable, os.path.join(ROOT, command[0]), *command[1:]], stdout=file,
                                 stderr=subprocess.STDOUT, env=environment,
                                 pass_fds=[lock] if os.name == "posix" else [])
 
@@ -173,7 +172,7 @@ def plan(losses, seeds, network, dataset, flags, runs, sets, flip=True, triplets
     seeds : list of int
     network, dataset : str
     flags : dict
-        Further ones for `recognition/train.py`, as `recognition.config.tables.build` takes them.
+        Further ones for `recognition/train.py`, as `recognition.config.build.build` takes them.
     runs : str
         The folder of all.
     sets, flip
@@ -191,11 +190,11 @@ def plan(losses, seeds, network, dataset, flags, runs, sets, flip=True, triplets
     for seed in seeds:
         first = None
         for loss in order:
-            config = tables.build(network, loss, dataset, dict(flags, seed=seed))
+            config = build(network, loss, dataset, dict(flags, seed=seed))
             if not config.max_steps:
                 raise Failure(f"the dataset {dataset} has no last step of its own: give --max-steps")
             folder = os.path.join(runs, f"seed-{seed}", f"{network}-{loss}-{dataset}")
-            starts = triplets_from and config.loss_name in ("triplet", "atriplet")
+            starts = triplets_from and not LOSSES[loss].has_classifier
             run = Run(loss, seed, folder, config, sets, flip, first if starts else None)
             first = run if loss == triplets_from else first
             planned.append(run)

@@ -8,10 +8,9 @@ import sys
 
 import numpy as np
 
-from recognition.config import tables as tables
-from recognition.training.state import write_json
-from runtime import mx
-from runtime.files import whole_file
+from recognition.config.losses import row_of
+from runtime import ROOT, mx
+from runtime.files import whole_file, write_json
 from tools.paper.paper_tables import NONE, deviation, markdown, paper, protocol_text, shown
 
 ARCFACE, COSFACE, SPHEREFACE = "ArcFace (0.5)", "CosFace (0.35)", "SphereFace (1.35)"
@@ -38,7 +37,7 @@ WORST_FIRST = ["not seen", "not seen in one seed", "not run", "cannot be told", 
 def versions():
     """Return what made a table: the versions of Python, its libraries and this repository, and the machine."""
     import cv2
-    git = subprocess.run(["git", "-C", tables.ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
+    git = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
                          check=False)
     return {"python": platform.python_version(), "mxnet": mx.__version__, "numpy": np.__version__,
             "opencv": cv2.__version__, "machine": platform.machine(), "repository": git.stdout.strip() or None}
@@ -46,7 +45,7 @@ def versions():
 
 def command():
     """Return the command line of this process, as typed from the repository's root."""
-    return shlex.join(["python", os.path.relpath(sys.argv[0], tables.ROOT), *sys.argv[1:]])
+    return shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]])
 
 
 def summary(planned, losses, seeds, sets, flip, about):
@@ -63,7 +62,7 @@ def summary(planned, losses, seeds, sets, flip, about):
     about : dict
         What else belongs to it: the command, versions, the network, …
     """
-    titles = {loss: tables.LOSSES[loss].get("table2", loss) for loss in losses}
+    titles = {loss: row_of(loss) for loss in losses}
     rows = []
     for loss in losses:
         runs = [run for run in planned if run.loss == loss]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets.formats import records
-from recognition.config.tables import DATASETS
+from recognition.config.datasets import DATASETS
 from recognition.data.augmentation import augment
 from recognition.data.images import train_iterator
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets.formats import records
-from recognition.config import tables as tables
+from recognition.config.build import build
+from recognition.config.losses import LOSSES
 from recognition.data import mining
 from recognition.data.triplets import BARREN, TripletIterator
 from recognition.training.run import train as train_here
@@ -279,16 +280,16 @@ def test_what_cannot_be(folder, tmp_path):
 def test_tables(shared):
     rows = json.loads((shared / "reference" / "tables.json").read_text())["table2"]["rows"]
     for name, row in (("atriplet", "Triplet (0.35)"), ("arcface-triplet", "ArcFace+Triplet"), ("triplet", None)):
-        assert tables.LOSSES[name].get("table2") == row and (row is None or row in rows)
-    config = tables.build("r50", "triplet", "emore", {})
+        assert LOSSES[name].table2 == row and (row is None or row in rows)
+    config = build("r50", "triplet", "emore", {})
     assert (config.triplet_alpha, config.triplet_bag_size, config.images_per_identity, config.per_batch_size, config.lr,
             config.triplet_max_ap) == (0.3, 7200, 5, 60, 0.05, 0)
-    assert tables.build("r50", "atriplet", "emore", {"triplet_alpha": 0.2}).triplet_alpha == 0.2
+    assert build("r50", "atriplet", "emore", {"triplet_alpha": 0.2}).triplet_alpha == 0.2
     for loss, flags in (("arcface", {"triplet_alpha": 0.3}), ("triplet", {"triplet_alpha": 0.0}),
                         ("triplet", {"images_per_identity": 1}), ("triplet", {"triplet_bag_size": 2}),
                         ("atriplet", {"triplet_max_ap": -1.0}), ("arcface-triplet", {"triplet_weight": float("nan")})):
         with pytest.raises(Failure, match=f"--{next(iter(flags)).replace('_', '-')} "):
-            tables.build("r50", loss, "emore", flags)
+            build("r50", loss, "emore", flags)
 
 
 def checked_run(out, folder, printed, classifier):
@@ -309,7 +310,7 @@ def test_the_command_on_two_devices(command, faces, tmp_path):
 
 
 def train(loss, faces, models, **flags):
-    train_here(tables.build("mnas025", loss, "mine", {
+    train_here(build("mnas025", loss, "mine", {
         "dataset_path": str(faces), "models_root": str(models), "per_batch_size": 6, "ctx": "cpu", "num_workers": 1,
         "triplet_alpha": 4.0, **flags}))
 

@@ -4,8 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from recognition.losses import classification
+from recognition.losses import classification, objective
 from runtime import mx
+from symbols.lowering import lower
 
 MARGINS = {
     "nsoftmax": (64.0, 1.0, 0.0, 0.0),
@@ -37,13 +38,16 @@ def exact(x, w, label, s, m1, m2, m3, upstream):
     return s * out, by_x, by_w
 
 
-def run(x, w, label, upstream, **settings):
-    """Return logits and gradients by embedding and by weight of the head's symbols."""
+def run(x, w, label, upstream, lowered=False, **settings):
+    """Return logits and gradients by embedding and by weight of the head's symbols, plain or lowered for a CPU."""
     symbol = classification.logits(mx.sym.Variable("embedding"), mx.sym.Variable("softmax_label"), len(w), **settings)
     arrays = {"embedding": mx.nd.array(x), "fc7_weight": mx.nd.array(w), "softmax_label": mx.nd.array(label),
-              "fc7_bias": mx.nd.zeros(len(w))}
+              "fc7_bias": mx.nd.zeros(len(w)), "step": mx.nd.full(len(x), 3)}
+    if lowered:
+        symbol = lower(symbol, training=True, shapes={name: value.shape for name, value in arrays.items()
+                                                      if name in symbol.list_arguments()})
     arrays = {name: arrays[name] for name in symbol.list_arguments()}
-    grads = {name: mx.nd.zeros_like(value) for name, value in arrays.items() if name != "softmax_label"}
+    grads = {name: mx.nd.zeros_like(value) for name, value in arrays.items() if name not in ("softmax_label", "step")}
     bound = symbol.bind(mx.cpu(), arrays, args_grad=grads, grad_req={n: "write" if n in grads else "null"
                                                                      for n in arrays})
     out = bound.forward(is_train=True)[0].asnumpy()
@@ -130,7 +134,7 @@ def test_near_one_the_bounded_formula_holds():
 def test_training_outputs_and_gradients():
     """Outputs in the original's order; softmax's gradient is the batch's mean of (p − one_hot)."""
     x, w, label, _ = sample()
-    symbol = classification.training_symbol(mx.sym.Variable("data"), len(w), loss_s=64.0, loss_m2=0.5)
+    symbol = objective.training_symbol(mx.sym.Variable("data"), len(w), loss_s=64.0, loss_m2=0.5)
     assert symbol.list_outputs() == ["embedding_output", "softmax_output", "ce_loss_output"]
     arrays = {"data": mx.nd.array(x), "fc7_weight": mx.nd.array(w), "softmax_label": mx.nd.array(label)}
     grads = {"data": mx.nd.zeros(x.shape), "fc7_weight": mx.nd.zeros(w.shape)}
@@ -154,7 +158,7 @@ def test_training_outputs_and_gradients():
 def test_cross_entropy_does_not_underflow():
     """A probability of exp(−120) is zero in float32; the loss is still 120."""
     scores = mx.sym.Variable("scores")
-    bound = classification.cross_entropy(scores, mx.sym.Variable("label")).bind(
+    bound = objective.cross_entropy(scores, mx.sym.Variable("label")).bind(
         mx.cpu(), {"scores": mx.nd.array([[60.0, -60.0]]), "label": mx.nd.array([1])})
     assert bound.forward()[0].asnumpy() == pytest.approx([120.0])
 
@@ -179,3 +183,20 @@ def test_weight_settings():
 def test_wrong_settings(settings):
     with pytest.raises(ValueError):
         classification.logits(mx.sym.Variable("x"), mx.sym.Variable("gt"), 10, **settings)
+
+@pytest.mark.parametrize("name", [*MARGINS, "softmax", "sphereface-m4"])
+@pytest.mark.parametrize("lowered", [False, True])
+def test_a_label_outside_of_the_classes_gives_no_margin(name, lowered):
+    """The contract of a shard: blocks of classes with shifted labels give the logits and gradients of the whole."""
+    x, w, label, upstream = sample(classes=20)
+    settings = {"softmax": {"loss_name": "softmax"}, "sphereface-m4": {"loss_name": "sphereface", "loss_m1": 4.0}}
+    if name in MARGINS:
+        settings[name] = dict(zip(("loss_s", "loss_m1", "loss_m2", "loss_m3"), MARGINS[name]))
+    whole = run(x, w, label, upstream, lowered, **settings[name])
+    blocks = [run(x, w[first:first + 7], label - first, upstream[:, first:first + 7], lowered, **settings[name])
+              for first in (0, 7, 14)]
+    outside = [(label < first) | (label >= first + 7) for first in (0, 7, 14)]
+    assert all(rows.any() and not rows.all() for rows in outside)
+    close(np.concatenate([logits for logits, _, _ in blocks], axis=1), whole[0], 1e-6)
+    close(sum(by_x for _, by_x, _ in blocks), whole[1], 1e-5)
+    close(np.concatenate([by_w for _, _, by_w in blocks]), whole[2], 1e-5)

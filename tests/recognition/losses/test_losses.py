@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from recognition.config import tables as tables
-from recognition.losses import classification as heads
-from recognition.losses import margins
+from recognition.config.build import build
+from recognition.config.losses import LOSSES, loss_settings
+from recognition.losses import margins, objective
 from runtime import Failure, mx
 
 # m1, m2, m3 of Eq. 4, as the paper's Table 2 and its reference give them.
@@ -19,12 +19,12 @@ PAPER = {"nsoftmax": (1, 0, 0), "arcface": (1, 0.5, 0), "arcface-0.4": (1, 0.4, 
          "sphereface": (1.35, 0, 0), "combined": (1, 0.3, 0.2), "cm1": (1, 0.3, 0.2), "cm2": (0.9, 0.4, 0.15),
          **{f"ns-{terms}": (1, 0, 0) for terms in ("intra", "inter", "intra-inter")},
          **{f"arcface-{terms}": (1, 0.5, 0) for terms in ("intra", "inter", "intra-inter")}}
-NAMES = [name for name, entry in tables.LOSSES.items() if "triplet" not in entry["loss_name"] + name]
+NAMES = [name for name, loss in LOSSES.items() if not loss.needs_triplets]
 
 
 def loss_of(name):
     """Return the settings of a loss as the trainer passes them on."""
-    return dict(tables.loss_settings(tables.build("y1", name, "orl", {})), emb_size=None)
+    return dict(loss_settings(build("y1", name, "orl", {})), emb_size=None)
 
 
 def psi(theta, m=4):
@@ -61,7 +61,7 @@ def exact(name, x, w, bias, label, step):
 
 def run(x, w, bias, label, step=0, **loss_settings):
     """Return {output: value} and {input: gradient} of the training symbol."""
-    symbol = heads.training_symbol(mx.sym.Variable("data"), len(w), **loss_settings)
+    symbol = objective.training_symbol(mx.sym.Variable("data"), len(w), **loss_settings)
     values = {"data": x, "fc7_weight": w, "fc7_bias": bias, "softmax_label": label, "step": np.full(len(x), step)}
     values = {name: mx.nd.array(values[name]) for name in symbol.list_arguments()}
     grads = {name: mx.nd.zeros(value.shape) for name, value in values.items() if name not in ("softmax_label", "step")}
@@ -204,20 +204,20 @@ def test_target_cosine_is_blocked():
 
 def test_no_array_of_all_centres_by_all_others():
     """Inter-Loss with 85,742 identities: the largest array has a row for each image or for each centre."""
-    symbol = heads.training_symbol(mx.sym.Variable("data"), 85742, loss_m2=0.5, inter_weight=1.0, emb_size=512)
+    symbol = objective.training_symbol(mx.sym.Variable("data"), 85742, loss_m2=0.5, inter_weight=1.0, emb_size=512)
     _, shapes, _ = symbol.get_internals().infer_shape(data=(64, 512), softmax_label=(64,))
     assert {shape for shape in shapes if len(shape) > 1} == {(64, 512), (85742, 512), (64, 85742), (64, 1)}
 
 
 def test_every_row_of_table_2_is_a_loss(shared):
     rows = json.loads((shared / "reference" / "tables.json").read_text())["table2"]["rows"]
-    count = Counter(entry["table2"] for entry in tables.LOSSES.values() if "table2" in entry)
+    count = Counter(loss.table2 for loss in LOSSES.values() if loss.table2)
     assert set(count) == set(rows) and set(count.values()) == {1}
 
 
 def test_flags_reach_the_head():
     flags = {"loss_m2": 0.4, "intra_weight": 0.5, "sphere_lambda_min": 7.0, "trace_angles": True}
-    given = tables.loss_settings(tables.build("y1", "arcface-inter", "orl", flags))
+    given = loss_settings(build("y1", "arcface-inter", "orl", flags))
     assert {name: given[name] for name in flags} == flags and given["inter_weight"] == 1.0
     assert "table2" not in given
 
@@ -232,4 +232,4 @@ def test_flags_reach_the_head():
 ])
 def test_numbers_that_cannot_be_meant(loss, flags, wanted):
     with pytest.raises(Failure, match=wanted):
-        tables.build("y1", loss, "orl", flags)
+        build("y1", loss, "orl", flags)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from recognition.losses import triplet as triplet_head
+from recognition.losses import objective, triplet
 from runtime import mx
 
 ALPHA = {"euclidean": 0.3, "angular": 0.35}
@@ -34,17 +34,17 @@ def exact(x, distance, alpha):
 def run(x, distance, alpha):
     """Return the loss and its gradient as the training symbol gives them."""
     name = {"euclidean": "triplet", "angular": "atriplet"}[distance]
-    symbol = triplet_head.training_symbol(mx.sym.Variable("embedding"), 5, loss_name=name, triplet_distance=distance,
+    symbol = objective.training_symbol(mx.sym.Variable("embedding"), 5, loss_name=name, triplet_distance=distance,
                                           triplet_alpha=alpha)
-    assert symbol.list_arguments() == ["embedding", "softmax_label"]
-    assert symbol.list_outputs() == ["embedding_output", "label_output", "triplet_loss_output"]
-    arrays = {"embedding": mx.nd.array(x), "softmax_label": mx.nd.arange(len(x))}
+    assert symbol.list_arguments() == ["embedding"]
+    assert symbol.list_outputs() == ["embedding_output", "triplet_loss_output"]
+    arrays = {"embedding": mx.nd.array(x)}
     gradient = mx.nd.zeros(x.shape)
     bound = symbol.bind(mx.cpu(), arrays, args_grad={"embedding": gradient})
     outputs = bound.forward(is_train=True)
     bound.backward()
     np.testing.assert_array_equal(outputs[0].asnumpy(), x)
-    return float(outputs[2].asscalar()), gradient.asnumpy()
+    return float(outputs[1].asscalar()), gradient.asnumpy()
 
 
 @pytest.mark.parametrize("distance", ALPHA)
@@ -95,7 +95,6 @@ def test_never_nan(distance, case):
 
 def test_beside_arcface_the_gradients_add():
     """The gradient of the sum is ArcFace's plus the weighed one of the triplets."""
-    from recognition.losses import classification
     rng = np.random.RandomState(3)
     x, w = rng.normal(size=(9, 8)).astype(np.float32), rng.normal(size=(5, 8)).astype(np.float32)
     label = np.array([0, 1, 2, 0, 1, 2, 3, 4, 4], np.float32)
@@ -110,12 +109,13 @@ def test_beside_arcface_the_gradients_add():
         return grads["embedding"].asnumpy()
 
     embedding = mx.sym.Variable("embedding")
-    both = triplet_head.training_symbol(embedding, 5, triplet_weight=3.0, triplet_alpha=0.35, **settings)
+    both = objective.training_symbol(embedding, 5, triplet_distance="angular", triplet_weight=3.0, triplet_alpha=0.35,
+                                     **settings)
     assert both.list_outputs() == ["embedding_output", "softmax_output", "ce_loss_output", "triplet_loss_output"]
-    arcface = gradient(classification.training_symbol(embedding, 5, **settings))
+    arcface = gradient(objective.training_symbol(embedding, 5, **settings))
     np.testing.assert_allclose(gradient(both), arcface + 3 * exact(x, "angular", 0.35)[1], rtol=1e-3, atol=1e-4)
 
 
 def test_unknown_distance():
     with pytest.raises(ValueError, match="manhattan"):
-        triplet_head.triplet_loss(mx.sym.Variable("x"), "manhattan", 0.3)
+        triplet.triplet_loss(mx.sym.Variable("x"), "manhattan", 0.3)

@@ -4,7 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from recognition.config import tables as tables
+from recognition.config.build import build
+from recognition.config.losses import LOSSES
 from recognition.reporting.angle_trace import AngleTrace, read, stages
 from recognition.train import parser
 from recognition.training.run import train
@@ -99,7 +100,7 @@ def test_a_damaged_state():
 
 def run(faces, models, loss, **flags):
     """Train in this process; returns the run's folder and the arrays of its last state."""
-    config = tables.build("mnas025", loss, "tiny", dict({
+    config = build("mnas025", loss, "tiny", dict({
         "dataset_path": str(faces), "targets": [], "models_root": str(models), "lr": 0.01, "per_batch_size": 4,
         "num_workers": 1, "ctx": "cpu", "save_every": 2, "ckpt": 3, "trace_angles": True}, **flags))
     folder = train(config)
@@ -142,4 +143,4 @@ def test_the_command(command, faces, tmp_path):
 
 def test_help_lists_every_loss():
     help_text = parser().format_help()
-    assert all(f"  {name} " in help_text or f"  {name}\n" in help_text for name in tables.LOSSES)
+    assert all(f"  {name} " in help_text or f"  {name}\n" in help_text for name in LOSSES)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from easydict import EasyDict
 
-from recognition.losses import classification
+from recognition.losses import objective
 from recognition.training import optimizer
 from runtime import mx
 
@@ -16,7 +16,7 @@ def module(devices, kvstore):
     """Return a small network with every kind of parameter, bound on so many CPU devices."""
     hidden = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=6, name="dense")
     hidden = mx.sym.BatchNorm(hidden, fix_gamma=False, name="norm")
-    symbol = classification.training_symbol(hidden, 5, loss_name="softmax", emb_size=6)
+    symbol = objective.training_symbol(hidden, 5, loss_name="softmax", emb_size=6)
     net = mx.mod.Module(symbol, context=[mx.cpu(n) for n in range(devices)], label_names=["softmax_label"])
     net.bind([("data", (8, 4))], [("softmax_label", (8,))])
     mx.random.seed(0)

@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 
+from eval.networks import checkpoints
 from recognition import train as command
-from recognition.config import tables as tables
+from recognition.config.build import build
 from recognition.training import pretrained
 from recognition.training.run import train
-from recognition.training.state import save_network
 from runtime import Failure, mx
 from symbols import get_symbol
 
@@ -34,7 +34,7 @@ def test_the_published_checkpoint_with_older_names(published):
 def test_says_what_is_loaded_missing_unused_and_of_another_shape(tmp_path, capsys):
     """From y1 to a wider embedding with another output: the layers before it carry over."""
     source = get_symbol("fmobilefacenet", **Y1)
-    save_network(str(tmp_path / "model"), 3, source, *filled(source))
+    checkpoints.save(str(tmp_path / "model"), 3, source, *filled(source))
     target = get_symbol("fmobilefacenet", **dict(Y1, emb_size=256, net_output="FC"))
     args, auxs = pretrained.load(str(tmp_path / "model"), 3, target)
     out = capsys.readouterr().out
@@ -49,7 +49,7 @@ def test_says_what_is_loaded_missing_unused_and_of_another_shape(tmp_path, capsy
 def test_stops_where_nothing_fits(tmp_path):
     source = get_symbol("fmobilefacenet", **Y1)
     args, auxs = filled(source)
-    save_network(str(tmp_path / "model"), 1, source, args, auxs)
+    checkpoints.save(str(tmp_path / "model"), 1, source, args, auxs)
     with pytest.raises(Failure, match="nothing in .* fits"):
         other = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=3, name="other")
         pretrained.load(str(tmp_path / "model"), 1, other)
@@ -63,7 +63,7 @@ def test_missing_checkpoint(tmp_path):
 def test_no_checkpoint_of_another_network(tmp_path, capsys):
     """4 of m1's 173 arrays have the name and shape of one of y1's 284; 19 more have the name alone."""
     source, target = get_symbol("fmobilefacenet", **Y1), get_symbol("fmobilenet", **M1)
-    save_network(str(tmp_path / "model"), 1, source, *filled(source))
+    checkpoints.save(str(tmp_path / "model"), 1, source, *filled(source))
     with pytest.raises(Failure, match="another network: it fits 4 of .* 173 arrays.*--pretrained-partial") as said:
         pretrained.load(str(tmp_path / "model"), 1, target)
     assert len(str(said.value)) < 400 + len(str(tmp_path))
@@ -78,14 +78,14 @@ def test_no_checkpoint_of_another_network(tmp_path, capsys):
 def test_another_depth_is_another_network(tmp_path, blocks, other):
     """Also the deeper network, whose arrays fill the shallower one."""
     source, target = (get_symbol("fmobilefacenet", **dict(Y1, net_blocks=depth)) for depth in (blocks, other))
-    save_network(str(tmp_path / "model"), 1, source, *filled(source))
+    checkpoints.save(str(tmp_path / "model"), 1, source, *filled(source))
     with pytest.raises(Failure, match="another network.*--pretrained-partial"):
         pretrained.load(str(tmp_path / "model"), 1, target)
 
 
 def test_another_length_of_the_embedding_is_the_same_network(tmp_path):
     source, target = get_symbol("fmobilefacenet", **Y1), get_symbol("fmobilefacenet", **dict(Y1, emb_size=64))
-    save_network(str(tmp_path / "model"), 1, source, *filled(source))
+    checkpoints.save(str(tmp_path / "model"), 1, source, *filled(source))
     args, auxs = pretrained.load(str(tmp_path / "model"), 1, target)
     assert len(args) + len(auxs) == 278  # of 284: the last layer and its normalisation are of another shape
 
@@ -145,7 +145,7 @@ def test_a_classifier_that_is_not_finite(tmp_path):
 def test_training_goes_on_with_that_classifier(tmp_path, faces, capsys, loss, names):
     """At a rate of next to nothing, the classifier after a step is the checkpoint's."""
     _, heads = with_classifier(str(tmp_path / "model"), **{name: CLASSIFIER[name] for name in names})
-    folder = train(tables.build("y1", loss, "tiny", {
+    folder = train(build("y1", loss, "tiny", {
         "dataset_path": str(faces), "models_root": str(tmp_path), "ctx": "cpu", "lr": 1e-12, "wd": 0.0, "max_steps": 1,
         "per_batch_size": 4, "num_workers": 1, "targets": [], "pretrained": str(tmp_path / "model")}))
     assert "the classifier is taken" in capsys.readouterr().out

@@ -4,9 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from recognition.config import tables as tables
-from recognition.training import room
-from recognition.training import state as checkpoints
+from recognition.config.build import build
+from recognition.training import room, state
 from runtime import mx
 
 
@@ -23,12 +22,13 @@ def test_sizes_are_those_of_the_files(tmp_path):
     assert arguments == {"fc1_weight": (5, 3), "fc1_bias": (5,), "bn_gamma": (5,), "bn_beta": (5,),
                          "fc7_weight": (7, 5)}
     assert states == {"bn_moving_mean": (5,), "bn_moving_var": (5,)}
-    arrays = {f"{kind}:{name}": mx.nd.zeros(shape) for kind, shapes in (("arg", arguments), ("aux", states),
-                                                                        ("mom", arguments))
+    arrays = {f"{kind}:{name}": mx.nd.zeros(shape) for kind, shapes in (("arg", arguments), ("aux", states))
               for name, shape in shapes.items()}
-    mx.nd.save(str(tmp_path / "state"), arrays)
-    mx.nd.save(str(tmp_path / "checkpoint"), {name: value for name, value in arrays.items() if name[:3] != "mom"})
-    assert room.sizes(arguments, states) == tuple(os.path.getsize(tmp_path / name) for name in ("checkpoint", "state"))
+    mx.nd.save(str(tmp_path / "network"), arrays)
+    mx.nd.save(str(tmp_path / "momentum"), {name: mx.nd.zeros(shape) for name, shape in arguments.items()})
+    network, momentum = (os.path.getsize(tmp_path / name) for name in ("network", "momentum"))
+    assert room.sizes(arguments, states) == (network, network + momentum)
+    assert room.sizes(arguments, states, momentum=False) == (network, network)
 
 
 @pytest.mark.parametrize("before", [0, 1, 2, 3])
@@ -36,19 +36,19 @@ def test_sizes_are_those_of_the_files(tmp_path):
 def test_the_fullest_moment(tmp_path, monkeypatch, before, writes):
     """Measured while states are written, when each is whole and before an older one goes."""
     def arrays(size):
-        return {"arg:a": mx.nd.zeros((size,))}
+        return {"network": {"arg:a": mx.nd.zeros((size,))}}
 
     for step in range(before):
-        checkpoints.save_state(str(tmp_path), 100 + step, arrays(5000 + 1000 * step), {})
+        state.save(str(tmp_path), 100 + step, arrays(5000 + 1000 * step), {})
     if before == 3:  # a killed process left the beginning of a state
-        (tmp_path / "state" / checkpoints.WRITING).mkdir()
-        (tmp_path / "state" / checkpoints.WRITING / "arrays.params").write_bytes(bytes(3000))
-    wanted = room.needed(str(tmp_path), 0, os.path.getsize(_save(tmp_path / "x", arrays(9000))), writes)
+        (tmp_path / "state" / state.WRITING).mkdir()
+        (tmp_path / "state" / state.WRITING / "network.params").write_bytes(bytes(3000))
+    wanted = room.needed(str(tmp_path), 0, os.path.getsize(_save(tmp_path / "x", arrays(9000)["network"])), writes)
     os.unlink(tmp_path / "x")
     begun, fullest, rename = bytes_in(tmp_path), [0], os.rename
     monkeypatch.setattr(os, "rename", lambda *paths: (fullest.append(bytes_in(tmp_path) - begun), rename(*paths)))
     for step in range(writes):
-        checkpoints.save_state(str(tmp_path), step, arrays(9000), {})
+        state.save(str(tmp_path), step, arrays(9000), {})
     assert abs(wanted - max(fullest)) < 1000  # progress.json
 
 
@@ -70,7 +70,7 @@ def test_what_is_replaced_counts(tmp_path):
     (0, 5, 0, 3), (0, 0, 0, 1), (10, 0, 0, 1), (10, 5, 0, 2), (11, 5, 0, 3), (11, 5, 5, 2), (11, 5, 10, 1),
     (11, 5, 11, 0), (10, 20, 0, 1)])
 def test_how_many_states(max_steps, save_every, step, writes):
-    config = tables.build("y1", "arcface", "orl", {"max_steps": max_steps, "save_every": save_every})
+    config = build("y1", "arcface", "orl", {"max_steps": max_steps, "save_every": save_every})
     assert room._writes(config, step) == writes
     if max_steps:
         saved = [number for number in range(step + 1, max_steps + 1)
@@ -80,6 +80,6 @@ def test_how_many_states(max_steps, save_every, step, writes):
 
 def test_a_states_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "state").write_text("")
-    config = tables.build("y1", "arcface", "orl", {})
+    config = build("y1", "arcface", "orl", {})
     with pytest.raises(room.Failure, match="state cannot be written: .*--models-root"):
         room.check_room(config, str(tmp_path), mx.sym.Variable("data"), {"data": (1,)})

@@ -15,11 +15,11 @@ import pytest
 from datasets.formats import records, verification_file
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
-from recognition.config import tables as tables
-from recognition.training import run as trainer
+from recognition.config.build import build
+from recognition.training import replicated
 from recognition.training.run import train as train_here
 from recognition.training.state import states
-from recognition.training.validation import Verifier
+from recognition.training.validation import Validation, Verifier
 from runtime import Failure, mx
 
 FAST = ("--network", "y1", "--loss", "arcface", "--dataset", "orl", "--ctx", "cpu", "--lr", "0.01",
@@ -101,8 +101,13 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(train, tmp_path):
 
 def checkpoints_last(models):
     """Return all arrays of the last state."""
-    state = max((run_folder(models) / "state").glob("step-*"))
-    return mx.nd.load(str(state / "arrays.params"))
+    return arrays_of(max((run_folder(models) / "state").glob("step-*")))
+
+
+def arrays_of(path):
+    """Return the arrays of a state's parts, read by MXNet alone, by part and name."""
+    return {(part, name): value for part in ("network", "optimizer")
+            for name, value in mx.nd.load(os.path.join(path, f"{part}.params")).items()}
 
 
 def test_resume_refuses_other_settings(train, tmp_path):
@@ -187,12 +192,12 @@ def test_usage_is_status_2(command):
 def test_dropout_goes_on_where_it_stopped(faces, tmp_path):
     """A network with dropout, in this process: stopped after a state and resumed, it ends with the same weights."""
     def run(name, **flags):
-        config = tables.build("r50", "arcface", "orl", dict({
+        config = build("r50", "arcface", "orl", dict({
             "num_layers": 18, "dataset_path": str(faces), "targets": [], "models_root": str(tmp_path / name),
             "lr": 0.01, "per_batch_size": 4, "num_workers": 1, "seed": 3, "ctx": "cpu", "save_every": 1, "ckpt": 0},
             **flags))
         folder = train_here(config)
-        return mx.nd.load(os.path.join(states(folder)[-1], "arrays.params"))
+        return arrays_of(states(folder)[-1])
 
     whole = run("whole", max_steps=3)
     run("parts", max_steps=1)
@@ -205,7 +210,7 @@ def test_dropout_goes_on_where_it_stopped(faces, tmp_path):
 
 def tiny(faces, models, **flags):
     """Return the configuration of a short run of a small network on the small dataset."""
-    return tables.build("mnas025", "arcface", "tiny", dict({
+    return build("mnas025", "arcface", "tiny", dict({
         "dataset_path": str(faces), "models_root": str(models), "lr": 0.01, "per_batch_size": 4, "num_workers": 1,
         "ctx": "cpu", "ckpt": 2, "verbose": 2, "save_every": 2, "max_steps": 4}, **flags))
 
@@ -215,7 +220,7 @@ def never_bound(monkeypatch):
     """Fail where the network is bound, which takes long."""
     def bound(*_):
         pytest.fail("the network was bound")
-    monkeypatch.setattr(trainer, "build_module", bound)
+    monkeypatch.setattr(replicated, "bind", bound)
 
 
 def encoded(side):
@@ -253,7 +258,7 @@ def test_a_target_that_is_missing(faces, tmp_path, never_bound):
 
 def test_a_default_target_that_is_missing_is_a_note(train, faces, tmp_path):
     """orl.bin is the dataset's own default, and the small dataset has none."""
-    config = tables.build("mnas025", "arcface", "orl", {"dataset_path": str(faces)})
+    config = build("mnas025", "arcface", "orl", {"dataset_path": str(faces)})
     assert Verifier(str(faces), config.targets, config.explicit_targets).missing == ["orl"]
 
 
@@ -268,7 +273,8 @@ def everything(models):
     progress = json.loads((last / "progress.json").read_text())
     del progress["config"]
     files = {path.name: path.read_bytes() for path in sorted(folder.glob("*.params"))}
-    return {**files, "arrays": (last / "arrays.params").read_bytes()}, progress
+    files.update({f"state/{path.name}": path.read_bytes() for path in sorted(last.glob("*.params"))})
+    return {**files, "best": (last / "verified.json").read_bytes()}, progress
 
 
 @pytest.fixture(scope="module")
@@ -296,14 +302,14 @@ def fail(verify):
 def test_the_state_is_saved_before_verifying(faces, tmp_path, monkeypatch, capsys, uninterrupted, step, what,
                                              save_every):
     """A run that ends between the two verifies when it is resumed, and ends as one that was never interrupted."""
-    def wrong(run, *rest):
-        if run.step == step:
-            what(lambda: whole(run, *rest))
-        whole(run, *rest)
+    def wrong(validation, number, final):
+        if number == step:
+            what(lambda: whole(validation, number, final))
+        whole(validation, number, final)
 
-    whole = trainer.Run.verify_and_save
+    whole = Validation.verify
     with monkeypatch.context() as patch, pytest.raises((Killed, Failure)):
-        patch.setattr(trainer.Run, "verify_and_save", wrong)
+        patch.setattr(Validation, "verify", wrong)
         train_here(tiny(faces, tmp_path, save_every=save_every))
     assert [os.path.basename(path) for path in states(str(tmp_path / "mnas025-arcface-tiny"))][-1] == f"step-{step:08d}"
     capsys.readouterr()

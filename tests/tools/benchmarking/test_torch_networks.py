@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from recognition.config import tables as tables
+from recognition.config.networks import NETWORKS
 from runtime import mx
 from symbols import get_symbol
 from tools.benchmarking.contenders import drawn_images
@@ -56,7 +56,7 @@ def weights_of(symbol, images):
 
 @pytest.mark.parametrize("network, training", [("y1", False), ("y1", True), ("y2", False), ("r50", False)])
 def test_same_embeddings_and_parameters(network, training, tmp_path, root):
-    settings = dict(tables.NETWORKS[network])
+    settings = dict(NETWORKS[network])
     symbol = get_symbol(settings.pop("net_name"), **settings)
     weights = weights_of(symbol, drawn_images(4).transpose(0, 3, 1, 2).astype(np.float32))
     np.savez(tmp_path / "weights.npz", **weights)

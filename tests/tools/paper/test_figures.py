@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from datasets.formats import records
-from recognition.config import tables as tables
+from recognition.config.losses import LOSSES
 from recognition.reporting.angle_trace import read
 from runtime import Failure
 from tools.paper import figure3, figures
 from tools.reporting import plots
 
 
-@pytest.mark.parametrize("loss", [loss for loss, entry in tables.LOSSES.items()
-                                  if entry["loss_name"] == "margin_softmax"])
+@pytest.mark.parametrize("loss", [loss for loss, entry in LOSSES.items()
+                                  if entry.settings["loss_name"] == "margin_softmax"])
 def test_target_logit_is_the_formula(loss):
     """cos(m1·θ + m2) − m3 by the math module, wherever the head does not clip: 0.03° from 0° and 180°."""
-    entry = tables.LOSSES[loss]
+    entry = LOSSES[loss].settings
     degrees = np.linspace(0.03, 179.97, 181)
     wanted = [math.cos(entry["loss_m1"] * math.radians(one) + entry["loss_m2"]) - entry["loss_m3"] for one in degrees]
     # float32 knows an angle near 0° and 180° to some hundredths of a degree only.

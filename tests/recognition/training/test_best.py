@@ -1,7 +1,7 @@
 """The saving policy against the original's rules, written as cases."""
 import pytest
 
-from recognition.training.validation import Best
+from recognition.training.best import Best
 
 HISTORY = [[0.8, 0.7], [0.9, 0.6], [0.7, 0.75], [0.9, 0.75], [0.5, 0.75]]
 
