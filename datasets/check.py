@@ -17,12 +17,7 @@ from datasets.checking.findings import Findings
 from datasets.checking.pairs import check_verification_file
 from datasets.checking.record import check_record
 from runtime import Failure, run_command, shown
-
-
-def _number(text):
-    if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
-    return int(text)
+from runtime.flags import number
 
 
 def parser():
@@ -31,8 +26,8 @@ def parser():
     flags.add_argument("path", help="a folder with train.rec, train.idx and property, a .rec, or a .bin")
     flags.add_argument("--repair", action="store_true", help="from a record that is whole, write the index where it is "
                        "missing or wrong, and property where it is missing or unreadable; what fits is not touched")
-    flags.add_argument("--num-workers", type=_number, help="decoding threads (default: one a core)")
-    flags.add_argument("--most", type=_number, default=10, help="lines of a kind that are printed; 0 for all "
+    flags.add_argument("--num-workers", type=number, help="decoding threads (default: one a core)")
+    flags.add_argument("--most", type=number, default=10, help="lines of a kind that are printed; 0 for all "
                        "(default: %(default)s)")
     return flags
 

@@ -19,8 +19,9 @@ from datasets.formats import identity_names, records
 from datasets.formats.embeddings import Embeddings
 from datasets.identities.centres import Identities, nearest
 from datasets.identities.selection import check_belongs, image_labels, write_selection
-from datasets.overlap import SAME, cosine, write_table
+from datasets.overlap import SAME, write_table
 from runtime import Failure, run_command
+from runtime.flags import cosine
 from runtime.locks import alone
 
 

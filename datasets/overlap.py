@@ -23,6 +23,7 @@ from datasets.identities.centres import Identities, closest_images, far_images, 
 from datasets.identities.selection import check_belongs, image_labels, write_selection
 from runtime import Failure, run_command
 from runtime.files import whole_file
+from runtime.flags import cosine
 from runtime.locks import alone
 
 # The paper gives neither number. Measured on the ORL faces with the published MobileFaceNet: centres of the forty
@@ -175,17 +176,6 @@ def remove(record, output, train, identities, names=None):
     check_belongs(layout, labels, train)
     return write_selection(output, [layout], [np.where(np.isin(labels, list(identities)), -1, labels)], old=[labels],
                            names=None if names is None else [names])
-
-
-def cosine(text):
-    """Read a cosine similarity; serves as the `type` of an argparse flag."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not -1 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a cosine similarity, −1 to 1")
-    return value
 
 
 def parse_arguments(arguments=None):

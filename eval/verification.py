@@ -15,107 +15,23 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse
 import json
 import math
-import re
 
 import numpy as np
 
 from datasets.checking.pairs import fold_faults
 from datasets.formats.folds import fold_counts, usable_folds
 from datasets.formats.verification_file import read
-from datasets.published import table
 from eval.networks.batch_size import best_batch_size
-from eval.networks.checkpoints import load, newest, parse
+from eval.networks.checkpoints import fingerprint, load, newest, parse
 from eval.networks.embedder import Embedder
 from eval.protocols.pairs import format_auc, format_lines, verify
+from eval.protocols.targets import DEFAULT_TARGETS, find_targets
 from eval.reporting import calibration
 from eval.reporting.worst_pairs import draw_worst_pairs
 from runtime import ROOT, Failure, run_command
 from runtime.devices import parse_context
 from runtime.files import whole_file
-
-DEFAULT_TARGETS = "lfw,cfp_fp,agedb_30"
-
-
-def find_targets(targets, data_dir):
-    """Find verification files.
-
-    Parameters
-    ----------
-    targets : str or None
-        Comma-separated names or paths (what ends in .bin, or contains a folder). None: lfw, cfp_fp and agedb_30, as
-        far as they are there.
-    data_dir : str
-        A name is looked for as `DATA_DIR/NAME.bin`, then in the folders of `DATA_DIR`, in alphabetical order. A path
-        that is not there, such as `base.bin`, is looked for in the same places.
-
-    Returns
-    -------
-    found : list of (str, str)
-        Name and path.
-    missing : list of str
-        Names that were not asked for and are not there.
-
-    Raises
-    ------
-    Failure
-        One that was asked for is missing, or all are.
-    """
-    found, missing = [], []
-    for target in filter(None, map(str.strip, (targets or DEFAULT_TARGETS).split(","))):
-        if target.endswith(".bin") or os.sep in target:
-            name = os.path.splitext(os.path.basename(target))[0]
-            path = target if os.path.exists(target) else _look_up(re.sub(r"\.bin$", "", target), data_dir)
-            where = f"{target} is missing" + ("" if os.path.isabs(target) else f", here and in {data_dir}")
-        else:
-            name, path = target, _look_up(target, data_dir)
-            where = f"{target}.bin is neither in {data_dir} nor in a folder of it"
-        if path:
-            found.append((name, path))
-        elif targets:
-            known = table.find(name)
-            raise Failure(f"{where}; {known.how + '; or ' if known else ''}give its folder with --data-dir, or its "
-                          "path with --target")
-        else:
-            missing.append(name)
-    if not found:
-        raise Failure(f"none of {', '.join(f'{name}.bin' for name in missing)} is in {data_dir} or a folder of it; "
-                      f"{table.find(missing[0]).how}; give their folder with --data-dir, or other files with "
-                      f"--target (for the small default set: {table.find('orl').how})")
-    return found, missing
-
-
-def _look_up(name, data_dir):
-    """Return the path of a verification file by its name, or None."""
-    if os.path.isabs(name):
-        return None
-    folders = [data_dir]
-    if os.path.isdir(data_dir):
-        folders += sorted(entry.path for entry in os.scandir(data_dir) if entry.is_dir())
-    return next((path for path in (os.path.join(folder, name + ".bin") for folder in folders)
-                 if os.path.isfile(path)), None)
-
-
-def _positive(text):
-    if not re.fullmatch("0*[1-9][0-9]{0,5}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999999")
-    return int(text)
-
-
-def _rate(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a rate between 0 and 1, such as 1e-3")
-    return value
-
-
-def _span(text):
-    numbers = [int(number) for number in re.findall("[0-9]{1,9}", text)]
-    if not re.fullmatch("[0-9]{1,9},[0-9]{1,9}", text) or numbers[0] >= numbers[1]:
-        raise argparse.ArgumentTypeError(f"{text!r} is not A,B with A less than B")
-    return numbers
+from runtime.flags import positive, rate, span
 
 
 def parse_arguments(arguments=None):
@@ -128,19 +44,19 @@ def parse_arguments(arguments=None):
                         "then in its folders (default: %(default)s)")
     parser.add_argument("--target", help="verification files, comma-separated: names, or paths of .bin files "
                         f"(default: {DEFAULT_TARGETS}, as far as they are there)")
-    parser.add_argument("--batch-size", type=_positive,
+    parser.add_argument("--batch-size", type=positive,
                         help="default: on CPUs the fastest here, which is found once and remembered; on GPUs 64")
-    parser.add_argument("--nfolds", type=_positive, default=10, help="default: %(default)s")
+    parser.add_argument("--nfolds", type=positive, default=10, help="default: %(default)s")
     device = parser.add_mutually_exclusive_group()
     device.add_argument("--gpu", dest="ctx", metavar="N", type="gpu:{}".format, help="run on that GPU")
     device.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
     parser.add_argument("--no-flip", action="store_true", help="a single crop, as in the paper, printed as Accuracy")
-    parser.add_argument("--max", type=_span, metavar="A,B", help="of more than B epochs found for PREFIX, newest "
+    parser.add_argument("--max", type=span, metavar="A,B", help="of more than B epochs found for PREFIX, newest "
                         "first, take those from A up to B")
     parser.add_argument("--mode", type=int, choices=(0, 1, 2), default=0, help="1 also draws the pairs that are told "
                         "worst, 2 also writes the embeddings")
     parser.add_argument("--output", default=".", help="folder for what --mode writes (default: the current one)")
-    parser.add_argument("--calibrate", type=_rate, metavar="FAR", help="also write the threshold of this false accept "
+    parser.add_argument("--calibrate", type=rate, metavar="FAR", help="also write the threshold of this false accept "
                         "rate, over the pairs of all targets")
     parser.add_argument("--calibration", metavar="FILE", help="where to write it (default: PREFIX-NNNN-threshold.json)")
     parser.add_argument("--json", metavar="OUT", help="write the results to this file, too")
@@ -233,7 +149,7 @@ def _load(options, epoch, embedder):
     """Return an embedder with the parameters of an epoch: the one that is there, where there is one."""
     symbol, arg_params, aux_params = load(options.prefix, epoch)
     if options.calibrate is not None:
-        options.fingerprint = calibration.fingerprint(arg_params, aux_params)
+        options.fingerprint = fingerprint(arg_params, aux_params)
     print("loading", options.prefix, epoch, flush=True)
     if embedder is None:
         context = options.contexts[0]

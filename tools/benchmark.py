@@ -21,6 +21,7 @@ from recognition.config.networks import NETWORKS as KNOWN
 from recognition.reporting.progress import clock
 from runtime import Failure, cores, run_command
 from runtime.files import write_json
+from runtime.flags import positive
 from tools.benchmarking import picture as benchmark_picture
 from tools.benchmarking import rows as benchmark_rows
 from tools.benchmarking.rows import HEAD_CLASSES
@@ -188,13 +189,6 @@ def names(known):
     return parse
 
 
-def at_least_1(text):
-    """Serve as the `type` of a flag that takes a positive whole number."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
 def main(arguments=None):
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--only", type=names((*SECTIONS, "none")), default=list(SECTIONS), metavar="SECTIONS",
@@ -202,8 +196,8 @@ def main(arguments=None):
     default = "; ".join(f"{section} {','.join(networks)}" for section, networks in NETWORKS.items())
     flags.add_argument("--networks", help="for these sections, some of " + ", ".join(KNOWN)
                        + f" (default: {default})")
-    flags.add_argument("--batch-size", type=at_least_1, help="images a batch (default 16, large networks 8)")
-    flags.add_argument("--rounds", type=at_least_1, default=3, help="turns of each that count (default 3)")
+    flags.add_argument("--batch-size", type=positive, help="images a batch (default 16, large networks 8)")
+    flags.add_argument("--rounds", type=positive, default=3, help="turns of each that count (default 3)")
     flags.add_argument("--json", metavar="OUT", help="write all figures to this file as well")
     flags.add_argument("--picture", metavar="PNG",
                        help="measure throughput over threads, batch and classes, and draw it to this file")

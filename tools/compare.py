@@ -16,8 +16,9 @@ import numpy as np
 
 from datasets.formats import images
 from eval.measures.pairs import distances
-from eval.networks.recogniser import Recogniser, add_flags, how_to_calibrate, threshold_of
+from eval.networks.recogniser import Recogniser, add_flags
 from eval.reporting import calibration
+from eval.reporting.calibration import how_to_calibrate, threshold_of
 from runtime import run_command
 from runtime.files import whole_file
 

@@ -16,13 +16,13 @@ from datasets.formats import verification_file
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
 from eval.protocols import pairs
+from eval.reporting import plots
 from recognition.config.build import build
 from recognition.config.networks import network_settings
 from recognition.training.initialisation import initializer, seed_mxnet
 from recognition.training.run import train
 from runtime import ROOT, mx, run_command
 from symbols import get_symbol
-from tools.reporting import plots
 
 
 def untrained(config):

@@ -10,7 +10,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse
 import json
 import platform
-import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from typing import NamedTuple
 
 import runtime
 from runtime import nvidia, run_command
+from tools.environment.packages import fits, installed, pins
 
 ROOT = Path(runtime.ROOT)
 WIDTH = 100
@@ -36,33 +36,6 @@ class Row(NamedTuple):
     state: str
     found: str
     fix: str = ""
-
-
-def pins(path):
-    """Return {package: version} of a requirements file and those that it names with -r, in their order."""
-    found = {}
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        line = line.split("#")[0].strip()
-        other, pin = re.fullmatch(r"-r\s*(\S+)", line), re.fullmatch(r"([\w.-]+)\s*==\s*([^\s;]+).*", line)
-        if other:
-            found.update(pins(Path(path).parent / other.group(1)))
-        elif pin:
-            found[pin.group(1)] = pin.group(2)
-    return found
-
-
-def installed(package):
-    """Return the installed version of a package, or None."""
-    from importlib import metadata
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def fits(found, wanted):
-    """Return whether a version is the wanted one; a local part, as in 1.23.5+mkl, may follow it."""
-    return found is not None and found.split("+")[0] == wanted
 
 
 def python():

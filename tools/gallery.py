@@ -20,9 +20,11 @@ from tqdm import tqdm
 
 from datasets.formats import embeddings
 from datasets.formats.image_lists import quoted
-from eval.networks.recogniser import Recogniser, add_flags, how_to_calibrate, people, threshold_of
+from eval.networks.recogniser import Recogniser, add_flags, people
 from eval.reporting import calibration
+from eval.reporting.calibration import how_to_calibrate, threshold_of
 from runtime import Failure, run_command
+from runtime.flags import cosine
 from runtime.locks import alone_with
 
 HOW = "make it with tools/gallery.py enrol"
@@ -170,13 +172,6 @@ def _recogniser(options, gallery, flip):
     return recogniser
 
 
-def _cosine(text):
-    value = float(text)
-    if not -1 <= value <= 1:
-        raise ValueError
-    return value
-
-
 def parse_arguments(arguments=None):
     """Read the command's flags; ends the process with status 2 where they are wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -193,7 +188,7 @@ def parse_arguments(arguments=None):
     one.add_argument("images", nargs="+", metavar="IMAGE")
     add_flags(one, model_required=False)
     one.add_argument("--calibration", metavar="FILE", help="the threshold (default: that beside the checkpoint)")
-    one.add_argument("--threshold", type=_cosine, metavar="COSINE", help="a threshold of your own instead")
+    one.add_argument("--threshold", type=cosine, metavar="COSINE", help="a threshold of your own instead")
     one.add_argument("--top", type=int, default=3, choices=range(1, 101), metavar="N",
                      help="how many people to name (default: %(default)s)")
     one.set_defaults(do=search)

@@ -17,7 +17,8 @@ import tempfile
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
 from eval.networks.flags import one_checkpoint
-from eval.verification import find_targets
+from eval.protocols.targets import find_targets
+from eval.reporting import plots
 from recognition import train
 from recognition.config.build import build
 from recognition.config.datasets import DATASETS
@@ -28,19 +29,12 @@ from recognition.reporting import angle_trace
 from runtime import ROOT, Failure, run_command
 from runtime.devices import parse_context
 from runtime.files import whole_file, write_json
+from runtime.flags import names, positive
 from runtime.locks import alone_with
 from tools.paper import figure3, figures, paper_tables, table2, table2_report
-from tools.reporting import plots
 
 RESULTS = os.path.join(ROOT, "docs", "results")
 ORL = os.path.join(ROOT, "datasets", "orl")
-
-
-def positive(text):
-    """Read a number from 1. Serves as the `type` of an argparse flag."""
-    if not text.isdecimal() or not 0 < int(text) < 10**9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)
 
 
 def train_flags(usage, given):
@@ -209,7 +203,7 @@ def parser():
     add("--dataset", required=True, help=f"one of {', '.join(DATASETS)}, or any name with -- --dataset-path")
     add("--network", required=True, help=f"one of {', '.join(NETWORKS)}")
     add("--seeds", type=positive, default=1, help="train each row with seeds 0, 1, … (default 1)")
-    add("--rows", type=train.names, help="losses by their names, comma-separated (default: the paper's twenty)")
+    add("--rows", type=names, help="losses by their names, comma-separated (default: the paper's twenty)")
     add("--max-steps", type=positive, help="the budget, in batches (default: the dataset's)")
     add("--triplets-from", metavar="LOSS", help="start the losses of triplets alone from the network of another row, "
         "as softmax (default: from nothing, as every row)")

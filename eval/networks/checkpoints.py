@@ -3,6 +3,7 @@
 A checkpoint is `PREFIX-symbol.json` (the graph) and `PREFIX-NNNN.params` (the parameters of epoch NNNN), as
 `mx.model.save_checkpoint` writes them; of the graph, the part that ends in `fc1_output`, the embedding, is used.
 """
+import hashlib
 import os
 import re
 
@@ -243,6 +244,17 @@ def load(prefix, epoch, image_shape=(3, 112, 112)):
     arg_params = rename_legacy(arg_params, wanted_args)
     return (symbol, _fit(weights, arg_params, wanted_args, "parameters"),
             _fit(weights, aux_params, wanted_auxs, "states"))
+
+
+def fingerprint(arg_params, aux_params):
+    """Return what tells one trained network from another: the SHA-256 of its parameters, by name, in hexadecimal."""
+    digest = hashlib.sha256()
+    for kind, params in (("arg", arg_params), ("aux", aux_params)):
+        for name in sorted(params):
+            values = params[name].asnumpy()
+            digest.update(f"{kind}:{name} {values.dtype} {values.shape}\n".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def save(prefix, epoch, symbol, arg_params, aux_params):

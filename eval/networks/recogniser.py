@@ -8,10 +8,9 @@ from datasets.faces.align import align, find_face
 from datasets.faces.detector import mtcnn
 from datasets.formats import images
 from datasets.formats.image_lists import quoted
-from eval.networks.checkpoints import load
+from eval.networks.checkpoints import fingerprint, load
 from eval.networks.embedder import Embedder
 from eval.networks.flags import one_checkpoint
-from eval.reporting import calibration
 from runtime import Failure
 from runtime.devices import parse_context
 
@@ -40,7 +39,7 @@ class Recogniser:
     def __init__(self, prefix, epoch, ctx=None, flip=True, aligned=False, batch_size=None):
         symbol, arg_params, aux_params = load(prefix, epoch)
         self.prefix, self.epoch, self.flip, self.aligned = prefix, epoch, flip, aligned
-        self.fingerprint = calibration.fingerprint(arg_params, aux_params)
+        self.fingerprint = fingerprint(arg_params, aux_params)
         self.embedder = Embedder(symbol, arg_params, aux_params, parse_context(ctx)[0], batch_size)
         self._detect = None
 
@@ -126,25 +125,3 @@ def add_flags(parser, model_required=True):
                         help="the checkpoint")
     parser.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
     parser.add_argument("--aligned", action="store_true", help="the pictures are aligned faces of 112×112 already")
-
-
-def threshold_of(recogniser, path=None):
-    """Return the calibration of a recogniser's checkpoint, from a file or that beside the checkpoint; None where the
-    latter is missing.
-    """
-    beside = calibration.default_path(recogniser.prefix, recogniser.epoch)
-    if path is None and not os.path.exists(beside):
-        return None
-    found = calibration.read(path or beside, recogniser.fingerprint)
-    if found["flip"] != recogniser.flip:
-        one, other = ("with", "without") if found["flip"] else ("without", "with")
-        raise Failure(f"{path or beside} was measured {one} mirror images, and this embeds {other}: give --no-flip to "
-                      "both commands or to neither")
-    return found
-
-
-def how_to_calibrate(recogniser):
-    """Return what to do where no threshold is known."""
-    return (f"no threshold is known for {recogniser.prefix}, epoch {recogniser.epoch}, so nothing is called the same "
-            f"or different: make one with `python eval/verification.py --model {recogniser.prefix},{recogniser.epoch} "
-            "--target lfw --calibrate 1e-3`, and where its folder cannot be written to, with --calibration FILE")

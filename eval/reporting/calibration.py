@@ -4,7 +4,6 @@ It belongs to one network, and is as good as the impostor pairs that it was meas
 1/n. So it is kept beside the checkpoint, in `PREFIX-NNNN-threshold.json`, with what it was measured on.
 """
 import datetime
-import hashlib
 import json
 import math
 import os
@@ -18,17 +17,6 @@ from runtime import Failure, mx
 from runtime.files import whole_file
 
 LARGEST = 1 << 20  # bytes of a calibration file
-
-
-def fingerprint(arg_params, aux_params):
-    """Return what tells one trained network from another: the SHA-256 of its parameters, by name, in hexadecimal."""
-    digest = hashlib.sha256()
-    for kind, params in (("arg", arg_params), ("aux", aux_params)):
-        for name in sorted(params):
-            values = params[name].asnumpy()
-            digest.update(f"{kind}:{name} {values.dtype} {values.shape}\n".encode())
-            digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
 
 
 def threshold_at(dist, issame, far):
@@ -163,3 +151,25 @@ def read(path, network=None):
     if network not in (None, calibration["checkpoint"]["fingerprint"]):
         raise Failure(f"{path} is of another network, whose distances mean something else: {how} for this one")
     return calibration
+
+
+def threshold_of(recogniser, path=None):
+    """Return the calibration of a recogniser's checkpoint, from a file or that beside the checkpoint; None where the
+    latter is missing.
+    """
+    beside = default_path(recogniser.prefix, recogniser.epoch)
+    if path is None and not os.path.exists(beside):
+        return None
+    found = read(path or beside, recogniser.fingerprint)
+    if found["flip"] != recogniser.flip:
+        one, other = ("with", "without") if found["flip"] else ("without", "with")
+        raise Failure(f"{path or beside} was measured {one} mirror images, and this embeds {other}: give --no-flip to "
+                      "both commands or to neither")
+    return found
+
+
+def how_to_calibrate(recogniser):
+    """Return what to do where no threshold is known."""
+    return (f"no threshold is known for {recogniser.prefix}, epoch {recogniser.epoch}, so nothing is called the same "
+            f"or different: make one with `python eval/verification.py --model {recogniser.prefix},{recogniser.epoch} "
+            "--target lfw --calibrate 1e-3`, and where its folder cannot be written to, with --calibration FILE")

@@ -5,8 +5,8 @@ import sys
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from eval.reporting import plots
 from tools.benchmarking.rows import CLASSES, race, thread_counts, usual_batch
-from tools.reporting import plots
 
 CLASS_COUNTS = (1000, 10_000, 100_000)
 ROUNDS = 3

@@ -13,9 +13,8 @@ from recognition.config.build import build
 from recognition.config.losses import LOSSES
 from recognition.config.networks import network_settings
 from runtime import Failure
-from symbols import get_symbol
+from symbols import get_symbol, operations
 from symbols.lowering import FACES
-from tools import flops
 from tools.benchmarking import synthetic, verification_loops
 from tools.benchmarking.contenders import Contender, take_turns
 
@@ -49,7 +48,7 @@ def flops_of(network):
     """Return the floating point operations of embedding one face, two a multiply-add, by direct convolution."""
     config = build(network, "arcface", "emore", {})
     symbol = get_symbol(config.net_name, **network_settings(config))
-    return sum(layer.flops for layer in flops.count(symbol, FACES))
+    return sum(layer.flops for layer in operations.count(symbol, FACES))
 
 
 def usual_batch(network):
@@ -141,8 +140,8 @@ def network_rows(section, network, batch, threads, rounds):
         else:
             yield Row(section, label, "ours", name, batch / statistics.median(seconds["ours"]), None, "images/s", None,
                       facts=facts, note=absent or failed)
-    operations = flops_of(network) * batch * (3 if training else 1)
-    yield share_of_peak(section, label, seconds, max(results["SGEMM peak"]), operations, facts)
+    work = flops_of(network) * batch * (3 if training else 1)
+    yield share_of_peak(section, label, seconds, max(results["SGEMM peak"]), work, facts)
 
 
 def batch1_rows(network, threads, rounds):

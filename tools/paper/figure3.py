@@ -5,6 +5,7 @@ from sklearn.preprocessing import normalize
 from datasets.formats import records
 from eval.networks import labelled
 from eval.networks.embedder import Embedder
+from eval.reporting.plots import plt
 from recognition.config.build import build, settle
 from recognition.config.losses import loss_settings
 from recognition.config.networks import network_settings
@@ -18,7 +19,6 @@ from recognition.training.replicated import ReplicatedLearner
 from runtime import Failure, mx
 from runtime.devices import parse_context
 from symbols import get_symbol
-from tools.reporting.plots import plt
 
 IDENTITIES = 8
 # Eight directions in a plane are at most 45° apart. There the s of 64 drives all embeddings and W into one direction,

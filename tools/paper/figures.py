@@ -1,6 +1,6 @@
 """The paper's Figures 4 to 7, drawn from the head's own symbols, from a run's angles and from embeddings.
 
-Each function returns a matplotlib figure, for `tools.reporting.plots.save`. Lines differ in style as well as in
+Each function returns a matplotlib figure, for `eval.reporting.plots.save`. Lines differ in style as well as in
 colour (the colours are Okabe and Ito's, which the colour-blind can tell apart), so that they can be told apart in grey.
 """
 import numpy as np
@@ -9,11 +9,11 @@ from datasets.formats import verification_file
 from eval.measures import angles
 from eval.networks import labelled
 from eval.protocols import pairs as protocol
+from eval.reporting import plots
 from recognition.config.losses import LOSSES
 from recognition.losses import classification
 from recognition.reporting.angle_trace import stages
 from runtime import Failure, mx
-from tools.reporting import plots
 
 plt = plots.plt
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eval.networks import checkpoints
 from eval.reporting import calibration
 from runtime import Failure, mx
 
@@ -89,8 +90,8 @@ def test_a_file_that_an_editor_saved(written, encoding):
 def test_a_fingerprint_follows_from_values_and_names():
     one = {"a": mx.nd.array([1, 2]), "b": mx.nd.array([3])}
     same = {"b": mx.nd.array([3]), "a": mx.nd.array([1, 2])}
-    assert calibration.fingerprint(one, {}) == calibration.fingerprint(same, {})
+    assert checkpoints.fingerprint(one, {}) == checkpoints.fingerprint(same, {})
     others = [({"a": mx.nd.array([1, 3]), "b": one["b"]}, {}), ({"a": one["a"]}, {"b": one["b"]}),
               ({"a": one["a"]}, {}),
               ({"a": one["a"].reshape((2, 1)), "b": one["b"]}, {}), ({"a": one["a"], "c": one["b"]}, {})]
-    assert len({calibration.fingerprint(*params) for params in [(one, {}), *others]}) == 6
+    assert len({checkpoints.fingerprint(*params) for params in [(one, {}), *others]}) == 6

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from datasets.formats import records
+from eval.reporting import plots
 from recognition.config.losses import LOSSES
 from recognition.reporting.angle_trace import read
 from runtime import Failure
 from tools.paper import figure3, figures
-from tools.reporting import plots
 
 
 @pytest.mark.parametrize("loss", [loss for loss, entry in LOSSES.items()

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tools.reporting import plots
+from eval.reporting import plots
 
 
 def test_angles_of_distances():
