@@ -24,7 +24,7 @@ import unicodedata
 import numpy as np
 from tqdm import tqdm
 
-from datasets.faces import detector
+from datasets.faces import detector, landmarks
 from datasets.faces.crops import Settings, make_faces
 from datasets.formats import image_lists, images
 from datasets.formats.image_lists import Entry, quoted
@@ -162,12 +162,12 @@ def find_images(root, report, leave=None):
 
 
 def list_images(path, root, report):
-    """Read the images of a list (`image_lists.read_list`), sorted by label; one that is named twice counts once.
+    """Read the images of a list (`landmarks.read_list`), sorted by label; one that is named twice counts once.
 
     Names are relative to `root`, or within it; those that Windows wrote are looked for there (`listing.finder`).
     """
     entries, known, real, find = [], {}, os.path.abspath(root), image_lists.finder(root)
-    for entry in sorted(image_lists.read_list(path), key=lambda entry: entry.identity):
+    for entry in sorted(landmarks.read_list(path), key=lambda entry: entry.identity):
         if os.path.isabs(entry.path):  # one outside of the root will be refused when it is read
             entry = entry._replace(path=os.path.relpath(entry.path, real))
         entry = entry._replace(path=find(entry.path))
@@ -316,7 +316,7 @@ def main(arguments=None):
     entries = [entry._replace(aligned=crops and entry.points is None) if entry.aligned is None else entry
                for entry in entries]
     if args.landmarks:
-        known = image_lists.read_landmarks(args.landmarks, root)
+        known = landmarks.read_landmarks(args.landmarks, root)
         entries = [entry._replace(points=known.pop(entry.path, entry.points)) for entry in entries]
         for path in known:
             report.add("note", path, f"is in {args.landmarks} and is none of the images")

@@ -142,12 +142,19 @@ def load(folder):
         try:
             state = _read(path)
         except (Failure, OSError, ValueError, KeyError, TypeError) as error:
-            faults.append(f"{path} cannot be read ({' '.join(str(error).split())[-100:]})")
+            faults.append(f"{path} cannot be read ({_reason(error)})")
             continue
         for fault in faults:
             print(f"note: {fault}: resuming from the state before it, {path}", flush=True)
         return state
     raise Failure(f"{'; '.join(faults)}: start without --resume")
+
+
+def _reason(error):
+    """Return in some words why a state cannot be read."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{os.path.basename(error.filename)}: {os.strerror(error.errno)}"
+    return " ".join(str(error).split())[:100]
 
 
 def _read(path):

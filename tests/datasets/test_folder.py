@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from datasets import folder
-from datasets.faces import detector
+from datasets.faces import detector, landmarks
 from datasets.faces.align import TEMPLATE, align
 from datasets.faces.crops import Settings
 from datasets.formats import image_lists, images
@@ -183,7 +183,7 @@ def test_landmarks(tmp_path, command):
     assert "failed\tb/1.png\tis 260×260 and has points around" in report
     assert "failed\tc/1.png\tis not aligned and has no landmarks: --align finds them" in report
     assert "note\td/1.png" in report
-    used = image_lists.read_landmarks(tmp_path / "out" / "landmarks.tsv")
+    used = landmarks.read_landmarks(tmp_path / "out" / "landmarks.tsv")
     np.testing.assert_allclose(used["a/1.png"], points, atol=1e-4)
 
 

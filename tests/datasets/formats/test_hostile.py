@@ -22,6 +22,7 @@ from datasets import pairs
 from datasets.checking.findings import Findings
 from datasets.checking.pairs import check_verification_file
 from datasets.checking.record import check_record
+from datasets.faces import landmarks
 from datasets.formats import image_lists, pair_lists, records, verification_file
 from runtime import Failure
 
@@ -131,7 +132,7 @@ def test_any_bytes(tmp_path, content):
     for layout in (None, *pair_lists.LAYOUTS):
         survives(lambda layout=layout: pair_lists.read_pairs(path, layout))
     survives(lambda: image_lists.read_list(path))
-    survives(lambda: image_lists.read_landmarks(path))
+    survives(lambda: landmarks.read_landmarks(path))
     survives(lambda: records.read_layout(path))
     survives(lambda: records.read_index(str(path), 1000))
     survives(lambda: verification_file.read(path))
@@ -199,7 +200,8 @@ def test_image_bombs(tmp_path, root):
     records.write(tmp_path / "set", [(0, huge, "a.png"), (0, SMALL[0], "b.png")])
     script = """
 import resource, sys
-from datasets import images, pair_lists, shards, verification_file
+from datasets.faces import crops as shards
+from datasets.formats import images, pair_lists, verification_file
 from datasets.check import main
 from runtime import Failure
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from datasets.faces import landmarks
 from datasets.formats import image_lists
 from datasets.formats.image_lists import Entry
 from runtime import Failure
@@ -34,7 +35,7 @@ def test_the_originals_list(tmp_path):
     path = tmp_path / "a.lst"
     path.write_text("1\tm.0/1.jpg\t7\n0\t/data/é b.jpg\t3\t1\t2\t3\t4\n0\tc.jpg\t7\t1\t2\t3\t4\t"
                     + "\t".join(numbers(FACE, "axes")) + '\r\n\n1\t"t\\tab.jpg"\t0\n')
-    entries = image_lists.read_list(path)
+    entries = landmarks.read_list(path)
     assert [entry[:3] for entry in entries] == [("m.0/1.jpg", 7, True), ("/data/é b.jpg", 3, False),
                                                 ("c.jpg", 7, False), ("t\tab.jpg", 0, True)]
     assert [entry.points is None for entry in entries] == [True, True, False, True]
@@ -71,7 +72,7 @@ def test_landmarks(tmp_path, order, heading, line):
     faces = {"a/1.jpg": FACE, "a/b.jpg": FACE[::, ::] * 2 + 30}
     path.write_text(heading + "".join(line.format(name, *numbers(points, order)) + "\n"
                                       for name, points in faces.items()))
-    read = image_lists.read_landmarks(path)
+    read = landmarks.read_landmarks(path)
     assert list(read) == list(faces)
     for name, points in faces.items():
         np.testing.assert_allclose(read[name], points)
@@ -82,11 +83,11 @@ def test_landmarks(tmp_path, order, heading, line):
 def test_no_landmarks(tmp_path, text):
     (tmp_path / "points").write_text(text)
     with pytest.raises(Failure, match="points"):
-        image_lists.read_landmarks(tmp_path / "points")
+        landmarks.read_landmarks(tmp_path / "points")
 
 
 def test_missing(tmp_path):
-    for read in (image_lists.read_list, image_lists.read_landmarks):
+    for read in (image_lists.read_list, landmarks.read_landmarks):
         with pytest.raises(Failure, match="missing"):
             read(tmp_path / "none")
 
@@ -97,7 +98,7 @@ def test_missing(tmp_path):
     .map(lambda parts: "".join(parts).encode())))
 def test_hostile_files(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
-    for read in (image_lists.read_list, image_lists.read_landmarks):
+    for read in (image_lists.read_list, landmarks.read_landmarks):
         try:
             assert read(tmp_path / "a")
         except Failure as failure:
@@ -136,4 +137,4 @@ def test_landmarks_that_windows_wrote(tmp_path):
     placed(tmp_path, "p0/0.jpg", "p0/1.jpg")
     (tmp_path / "points").write_text("".join("\t".join([name, *numbers(FACE, "pairs")]) + "\r\n" for name in (
         "p0\\0.jpg", "D:\\all\\p0\\1.jpg", "p0\\2.jpg")))
-    assert list(image_lists.read_landmarks(tmp_path / "points", tmp_path)) == ["p0/0.jpg", "p0/1.jpg", "p0\\2.jpg"]
+    assert list(landmarks.read_landmarks(tmp_path / "points", tmp_path)) == ["p0/0.jpg", "p0/1.jpg", "p0\\2.jpg"]

@@ -6,6 +6,7 @@ import pytest
 
 from datasets.checking.findings import Findings
 from datasets.checking.record import check_record
+from datasets.faces import landmarks
 from datasets.formats import image_lists, pair_lists, records, text
 from runtime import Failure
 
@@ -109,7 +110,7 @@ def test_every_list(tmp_path, encoding, end):
     write(*LINES)
     assert [(entry.path, entry.identity) for entry in image_lists.read_list(path)] == [("a é.jpg", 0), ("名.jpg", 1)]
     write("é.jpg,38,51,73,51,56,71,41,92,70,92")
-    assert list(image_lists.read_landmarks(path)) == ["é.jpg"]
+    assert list(landmarks.read_landmarks(path)) == ["é.jpg"]
     write("a.jpg,é.jpg,1")
     assert pair_lists.read_pairs(path).pairs == [(("a.jpg",), ("é.jpg",))]
     write("1\t1", "Zoë 1 2", "Zoë 1 Bob 1")
