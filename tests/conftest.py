@@ -61,6 +61,15 @@ def command(root):
     return run
 
 
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process: run(datasets.check, folder, "--repair"). It returns what the command prints."""
+    def call(module, *arguments):
+        module.main([str(argument) for argument in arguments])
+        return capsys.readouterr().out
+    return call
+
+
 @pytest.fixture(scope="session")
 def orl(root):
     """The folder of the installed ORL dataset, which is fetched where it is missing."""

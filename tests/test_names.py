@@ -9,13 +9,12 @@ import pytest
 from datasets.formats import records
 from datasets.formats.image_lists import read_list
 from eval.networks import checkpoints
+from eval.reporting import plots
 from recognition.data.images import sidecar, train_iterator
 from recognition.training.pretrained import load
-from recognition.training.state import save_network
 from runtime import mx
 from runtime.files import plain_name, whole_file
 from symbols import get_symbol
-from tools.reporting import plots
 
 NAMES = [b"donn\xe9es", b"\xff\xfe", "données".encode(), b"two\nlines\tand \"tabs\"", b"a" * 200]
 
@@ -60,7 +59,7 @@ def network(prefix, epoch=0):
     net = mx.sym.Pooling(mx.sym.Variable("data") - 127.5, kernel=(16, 16), stride=(16, 16), pool_type="avg")
     net = mx.sym.FullyConnected(net, num_hidden=8, name="fc1")
     weight = mx.nd.array(np.random.RandomState(0).normal(size=(8, 147)))
-    save_network(prefix, epoch, net, {"fc1_weight": weight, "fc1_bias": mx.nd.ones(8)}, {})
+    checkpoints.save(prefix, epoch, net, {"fc1_weight": weight, "fc1_bias": mx.nd.ones(8)}, {})
     return f"{prefix},{epoch}"
 
 
@@ -118,7 +117,7 @@ def test_a_checkpoint_is_written_and_read(folder):
     args, auxs = ({name: mx.nd.ones(shape) for name, shape in zip(names, shapes)} for names, shapes in (
         (source.list_arguments(), arguments), (source.list_auxiliary_states(), states)))
     prefix = os.path.join(folder, "mod\udce8le" if "\udce9" in folder else "model")
-    save_network(prefix, 3, source, args, auxs)
+    checkpoints.save(prefix, 3, source, args, auxs)
     assert checkpoints.parse(f"{prefix}, 3") == (prefix, [3]) and checkpoints.parse(prefix) == (prefix, [3])
     loaded = load(prefix, 3, source)
     assert len(loaded[0]) + len(loaded[1]) == len(args) + len(auxs) - 1  # less the data

@@ -111,13 +111,9 @@ def people(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(run):
     """Run a command in this process; return the lines that it prints."""
-    def call(module, *arguments):
-        monkeypatch.setattr("sys.argv", [module.__name__, *map(str, arguments)])
-        module.main()
-        return capsys.readouterr().out.splitlines()
-    return call
+    return lambda command, *arguments: run(command, *arguments).splitlines()
 
 
 @pytest.fixture
@@ -260,12 +256,10 @@ def fewer_pairs_than_folds(model, tmp_path, run):
 
 
 @provokes("… accuracy is not to be trusted: …")
-def pairs_of_a_kind_together(model, tmp_path, capsys, monkeypatch):
+def pairs_of_a_kind_together(model, tmp_path, capsys):
     picture = cv2.imencode(".png", np.full((112, 112, 3), 99, np.uint8))[1].tobytes()
     verification_file.write(tmp_path / "own.bin", [picture] * 40, [True] * 10 + [False] * 10)
-    monkeypatch.setattr("sys.argv", ["verification.py", "--target", str(tmp_path / "own.bin"),
-                                     "--model", "{},{}".format(*model(0))])
-    verification.main()
+    verification.main(["--target", str(tmp_path / "own.bin"), "--model", "{},{}".format(*model(0))])
     return capsys.readouterr().err.splitlines()[-1]
 
 

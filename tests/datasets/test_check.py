@@ -432,9 +432,9 @@ def test_repair_keeps_the_older_where_the_disk_is_full(tmp_path, root):
     import sys
     write(tmp_path / "a")
     (tmp_path / "a" / "train.idx").write_text("0\t0\n")
-    command = ("import resource, sys; from datasets import check; from runtime import run_command\n"
+    command = ("import resource; from datasets import check; from runtime import run_command\n"
                "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))\n"
-               f"sys.argv = ['check.py', {str(tmp_path / 'a')!r}, '--repair']\nrun_command(check.main)")
+               f"run_command(lambda: check.main([{str(tmp_path / 'a')!r}, '--repair']))")
     done = subprocess.run([sys.executable, "-c", command], cwd=root, capture_output=True, text=True)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -334,12 +334,11 @@ def test_no_space(people, tmp_path, root, size):
     (tmp_path / "limited.py").write_text(
         "import resource, sys\n"
         f"sys.path.insert(0, {str(root)!r})\n"
-        f"sys.argv = {['folder.py', str(people), str(out)]!r}\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
         "from datasets import folder\n"
         "from runtime import run_command\n"
         "if __name__ == '__main__':\n"
-        "    run_command(folder.main)\n")
+        f"    run_command(lambda: folder.main({[str(people), str(out)]!r}))\n")
     done = subprocess.run([sys.executable, tmp_path / "limited.py"], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -362,10 +361,9 @@ def test_one_at_a_time(people, tmp_path):
         build(people, tmp_path / "out")
 
 
-def test_wrong_usage(people, tmp_path, monkeypatch):
+def test_wrong_usage(people, tmp_path):
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["folder.py", *map(str, arguments)])
-        return folder.main()
+        return folder.main(list(map(str, arguments)))
 
     for arguments in ([], [people], [people, people], [people, tmp_path / "o", "--quality", "0"],
                       [people, tmp_path / "o", "--root", people], [people, tmp_path / "o", "--num-workers", "0"]):

@@ -42,13 +42,9 @@ def sets(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: its standard output as lines."""
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["verification.py", *map(str, arguments)])
-        verification.main()
-        return capsys.readouterr().out.splitlines()
-    return call
+def run(run):
+    """Run the command in this process; return the lines that it prints."""
+    return lambda *arguments: run(verification, *arguments).splitlines()
 
 
 ACCURACY = r"([01]\.[0-9]{5})\+-0\.[0-9]{5}"
@@ -146,11 +142,10 @@ def own_set(sets, path, issame):
     ([True] * 20 + [False] * 20, ["--nfolds", 40], "the 40-fold accuracy is not to be trusted: 20 of 40 folds without "
      "genuine pairs; 20 of 40 folds without impostor pairs. Add pairs of that kind, or go by the AUC."),
     ([True] * 10 + [False] * 10, ["--nfolds", 1], None), ([True, False] * 10, [], None)])
-def test_folds_that_lack_a_kind(models, sets, tmp_path, monkeypatch, capsys, issame, flags, said):
+def test_folds_that_lack_a_kind(models, sets, tmp_path, capsys, issame, flags, said):
     path = own_set(sets, tmp_path / "own.bin", issame)
-    monkeypatch.setattr("sys.argv", [str(word) for word in ("verification.py", "--models-root", models, "--target",
-                                                            path, "--json", tmp_path / "out.json", *flags)])
-    verification.main()
+    verification.main([str(word) for word in ("--models-root", models, "--target", path, "--json",
+                                              tmp_path / "out.json", *flags)])
     done = capsys.readouterr()
     check(done.out.splitlines(), "loading .*", *block("own"))
     assert done.err == (f"[own]note: {said}\n" if said else "")

@@ -185,14 +185,6 @@ def test_many_at_once(root, tmp_path):
 # The commands
 
 @pytest.fixture
-def run(monkeypatch):
-    def call(module, *arguments):
-        monkeypatch.setattr("sys.argv", [module.__name__, *map(str, arguments)])
-        module.main()
-    return call
-
-
-@pytest.fixture
 def vectors(faces, tmp_path):
     path = tmp_path / "faces.npz"
     embeddings.write(path, [np.random.RandomState(0).normal(size=(24, 8))], np.repeat(np.arange(6), 4))

@@ -225,23 +225,18 @@ def test_picture(tmp_path):
         assert picture.read(4) == b"\x89PNG" and "<svg" in drawing.read(2000)
 
 
-def run_main(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["benchmark.py", *map(str, arguments)])
-    return benchmark.main()
-
-
 @pytest.mark.parametrize("flags", [["--only", "trains"], ["--only", ""], ["--rounds", "0"], ["--batch-size", "x"]])
-def test_wrong_flags(monkeypatch, capsys, flags):
+def test_wrong_flags(capsys, flags):
     with pytest.raises(SystemExit) as ended:
-        run_main(monkeypatch, *flags)
+        benchmark.main(flags)
     assert ended.value.code == 2 and flags[0] in capsys.readouterr().err
 
 
 def test_what_cannot_be_is_told_at_once(monkeypatch, tmp_path):
     with pytest.raises(Failure, match="unknown network 'r99'"):
-        run_main(monkeypatch, "--networks", "y1,r99")
+        benchmark.main(["--networks", "y1,r99"])
     with pytest.raises(Failure, match="cannot be written"):
-        run_main(monkeypatch, "--json", tmp_path / "missing" / "out.json")
+        benchmark.main(["--json", str(tmp_path / "missing" / "out.json")])
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
     with pytest.raises(Failure, match="OMP_NUM_THREADS=2,1"):
-        run_main(monkeypatch)
+        benchmark.main([])

@@ -263,8 +263,7 @@ def test_a_full_disk_leaves_nothing(limit, command, small, tmp_path):
 def test_a_damaged_checkpoint(small, tmp_path, monkeypatch):
     with open(f"{small}-0003.params", "r+b") as file:
         file.truncate(200)
-    monkeypatch.setattr(sys, "argv", ["export.py", "--model", f"{small},3", "--format", "gluon", "--output", "out"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Failure, match=r"model-0003\.params"):
-        export.main()
+        export.main(["--model", f"{small},3", "--format", "gluon", "--output", "out"])
     assert sorted(os.listdir(tmp_path)) == ["model-0003.params", "model-symbol.json"]

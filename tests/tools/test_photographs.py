@@ -59,16 +59,6 @@ def world(tmp_path):
     return tmp_path, model, weight
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command in this process: what it prints."""
-    def call(module, *arguments):
-        monkeypatch.setattr("sys.argv", [module.__name__, *map(str, arguments)])
-        module.main()
-        return capsys.readouterr().out
-    return call
-
-
 def test_calibrating_and_comparing(world, run):
     folder, model, weight = world
     first, second, other = (folder / "people" / name for name in ("p 0/0.png", "p 0/1.png", "p 1/0.png"))

@@ -199,7 +199,7 @@ def test_image_bombs(tmp_path, root):
     (tmp_path / "a.bin").write_bytes(pickle.dumps(([huge, SMALL[0]], [True]), 2))
     records.write(tmp_path / "set", [(0, huge, "a.png"), (0, SMALL[0], "b.png")])
     script = """
-import resource, sys
+import resource
 from datasets.faces import crops as shards
 from datasets.formats import images, pair_lists, verification_file
 from datasets.check import main
@@ -214,8 +214,7 @@ for aligned in (True, False):
         print(unusable)
 for path in ("a.bin", "set"):
     try:
-        sys.argv = ["check.py", path]
-        main()
+        main([path])
     except Failure as failure:
         print(failure)
 try:
@@ -291,10 +290,10 @@ def test_a_disk_that_fills_up(tmp_path, root, size):
         (tmp_path / "images" / f"{number}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     (tmp_path / "p.csv").write_text("".join(f"{number}.png,{number + 1}.png,1\n" for number in range(7)))
     (tmp_path / "a.bin").write_bytes(b"older")
-    script = ("import resource, sys; from datasets import pairs; from runtime import run_command\n"
+    script = ("import resource; from datasets import pairs; from runtime import run_command\n"
               f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
-              "sys.argv = 'pairs.py --pairs p.csv --root images --output a.bin --num-workers 1'.split()\n"
-              "run_command(pairs.main)")
+              "given = '--pairs p.csv --root images --output a.bin --num-workers 1'.split()\n"
+              "run_command(lambda: pairs.main(given))")
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(root)})
     assert done.returncode == 1

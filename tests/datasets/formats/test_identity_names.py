@@ -34,16 +34,6 @@ def made(tmp_path):
     return make
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command in this process: what it prints."""
-    def call(module, *arguments):
-        monkeypatch.setattr("sys.argv", [module.__name__, *map(str, arguments)])
-        module.main()
-        return capsys.readouterr().out
-    return call
-
-
 def lines(path):
     return [line.split("\t") for line in path.read_text().splitlines()]
 

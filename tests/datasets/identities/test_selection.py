@@ -40,16 +40,6 @@ def images_of(people):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command in this process: what it prints."""
-    def call(module, *arguments):
-        monkeypatch.setattr("sys.argv", [module.__name__, *map(str, arguments)])
-        module.main()
-        return capsys.readouterr().out
-    return call
-
-
-@pytest.fixture
 def made(tmp_path):
     """Write a record of people, with embeddings that are each person's own direction and a little noise."""
     means = unit(np.random.RandomState(0).normal(size=(20, 64)))

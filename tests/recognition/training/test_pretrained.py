@@ -179,10 +179,9 @@ def test_forms_of_the_flag(tmp_path):
 @pytest.mark.parametrize("given, said", [
     (["a/model,7", "--pretrained-epoch", "6"], "name two epochs"), (["a/model,x"], "PREFIX,EPOCH"),
     (["a/model,"], "quotation marks"), ([",3"], "PREFIX,EPOCH"), (["a/model,-1"], "PREFIX,EPOCH")])
-def test_forms_that_are_wrong_usage(given, said, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["train.py", "--pretrained", *given])
+def test_forms_that_are_wrong_usage(given, said, capsys):
     with pytest.raises(SystemExit) as end:
-        command.main()
+        command.main(["--pretrained", *given])
     assert end.value.code == 2 and said in capsys.readouterr().err
 
 
