@@ -87,15 +87,15 @@ def probes():
     return rows
 
 
-def datasets():
-    """Look for the datasets of the table."""
+def datasets(root=ROOT):
+    """Look for the datasets of the table under a repository's root."""
     try:
         from recognition.config.datasets import DATASETS
     except (ImportError, SystemExit) as error:
         return [Row("datasets", "note", f"their table does not import: {error}", "mend the packages above")]
     rows = []
     for name, entry in DATASETS.items():
-        folder = ROOT / entry["dataset_path"]
+        folder = root / entry["dataset_path"]
         missing = [file for file in ("train.rec", "train.idx", "property") if not (folder / file).is_file()]
         if len(missing) == 3:
             rows.append(Row(name, "absent", f"{entry['dataset_path']}/ has no train.rec", entry["how"]))
@@ -107,9 +107,9 @@ def datasets():
     return rows
 
 
-def models():
-    """Try to write where checkpoints go."""
-    place = ROOT / "models"
+def models(root=ROOT):
+    """Try to write where checkpoints of the repository at a root go."""
+    place = root / "models"
     while not place.exists():
         place = place.parent
     try:

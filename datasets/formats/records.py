@@ -420,7 +420,7 @@ def iterate(layout):
             yield (int(key), *unpack(layout.record, offset, content))
 
 
-def write(folder, images, height=112, width=112):
+def write(folder, images, height=112, width=112, largest=LARGEST):
     """Write a dataset's four files, each of which appears only when all are written.
 
     Parameters
@@ -432,6 +432,8 @@ def write(folder, images, height=112, width=112):
         the class or begins with it; classes are 0, 1, … and the images of one follow each other.
     height, width : int
         Of the images, in pixels; for `property`.
+    largest : int
+        The most images and identities together.
 
     Returns
     -------
@@ -441,7 +443,7 @@ def write(folder, images, height=112, width=112):
     Raises
     ------
     Failure
-        There is no image, or one is out of order, or there are more than 2^24. Or MXNet's decoder lacks the format
+        There is no image, or one is out of order, or there are more than `largest`. Or MXNet's decoder lacks the format
         of one: `images.for_record` makes a PNG of it.
     """
     folder = os.path.abspath(folder)
@@ -478,7 +480,7 @@ def write(folder, images, height=112, width=112):
         past = key + 1 + len(starts)
         if not starts:
             raise Failure(f"{folder}: there is no image to write")
-        if past > LARGEST:
+        if past > largest:
             raise Failure(f"{folder}: {key} images are too many for one record file; make several")
         if os.path.getsize(record_part) != size:
             raise Failure(f"{record} could not be written whole: free some space and run it again")

@@ -6,7 +6,7 @@ networks, losses and datasets alone.
 """
 import math
 import os
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple, Union
 
 from recognition.config.datasets import DATASETS
 from recognition.config.networks import DEFAULTS as NETWORK_DEFAULTS
@@ -35,8 +35,8 @@ class Setting(NamedTuple):
         The flag's line in `--help`.
     rule : callable or None
         Whether a value, if there is one, can be meant.
-    words : str
-        What a message says of a value that cannot.
+    words : str or callable
+        What a message says of a value that cannot; a callable gets the value.
     choices : tuple or None
     flag : str or None
         The flag's name, where it is another than the setting's.
@@ -50,7 +50,7 @@ class Setting(NamedTuple):
     kind: Optional[Callable] = None
     help: str = ""
     rule: Optional[Callable] = None
-    words: str = ""
+    words: Union[str, Callable] = ""
     choices: Optional[Tuple] = None
     flag: Optional[str] = None
     metavar: Optional[str] = None
@@ -77,9 +77,20 @@ def _finite_from_0(value):
     return math.isfinite(value) and value >= 0
 
 
+def _number_or(words):
+    """Return what a message says: `words`, or that the value is no number."""
+    return lambda value: words if math.isfinite(value) else "give a number"
+
+
+def _from_0_or(words):
+    """Return what a message says: `words`, or that the value is negative or no number."""
+    return lambda value: words if _finite_from_0(value) else "give a number that is not negative"
+
+
 _AT_LEAST_1 = {"rule": _at_least(1), "words": "at least 1"}
 _NUMBER = {"kind": float, "rule": _finite, "words": "give a number"}
-_NOT_NEGATIVE = {"kind": float, "rule": _finite_from_0, "words": "give a number that is not negative"}
+_NOT_NEGATIVE = {"kind": float, "rule": _finite_from_0, "words": _number_or("cannot be negative")}
+_OF_TRIPLETS = {"kind": float, "rule": _finite_from_0, "words": "give a number that is not negative"}
 
 SETTINGS = (
     Setting("network", RUN, "r100", str, f"default r100; one of {', '.join(NETWORKS)}"),
@@ -115,7 +126,7 @@ SETTINGS = (
     Setting("emb_size", RUN, NETWORK_DEFAULTS["emb_size"], int, "length of the embedding (network; 512)",
             **_AT_LEAST_1),
     Setting("loss_s", RUN, None, float, "feature scale s (loss; 64)",
-            lambda value: math.isfinite(value) and value > 0, "the feature scale must be positive"),
+            lambda value: math.isfinite(value) and value > 0, _number_or("the feature scale must be positive")),
     Setting("loss_m1", RUN, None, help="multiplicative angular margin m1 (loss)", **_NUMBER),
     Setting("loss_m2", RUN, None, help="additive angular margin m2, radians (loss)", **_NUMBER),
     Setting("loss_m3", RUN, None, help="additive cosine margin m3 (loss)", **_NUMBER),
@@ -126,14 +137,14 @@ SETTINGS = (
       for name, text in (("min", "the least lambda (5)"), ("start", "lambda at the first batch (1000)"),
                          ("decay", "lambda is start / (1 + decay · batches) (0.1)"))),
     Setting("triplet_alpha", RUN, None, float, "margin of a triplet, and of its mining in squared distance (loss)",
-            lambda value: math.isfinite(value) and value > 0, "the margin must be positive"),
-    Setting("triplet_weight", RUN, None, help="weight of the triplet loss beside arcface (1)", **_NOT_NEGATIVE),
+            lambda value: math.isfinite(value) and value > 0, _from_0_or("the margin must be positive")),
+    Setting("triplet_weight", RUN, None, help="weight of the triplet loss beside arcface (1)", **_OF_TRIPLETS),
     Setting("triplet_bag_size", RUN, None, int, "images that are embedded and mined together (7200)", _at_least(3),
-            "at least 3 images"),
+            _from_0_or("at least 3 images")),
     Setting("images_per_identity", RUN, None, int, "the most images of one person in a bag (5)", _at_least(2),
-            "a genuine pair takes 2"),
+            _from_0_or("a genuine pair takes 2")),
     Setting("triplet_max_ap", RUN, None, help="leave out genuine pairs farther apart, squared; 0 none (0)",
-            **_NOT_NEGATIVE),
+            **_OF_TRIPLETS),
     Setting("trace_angles", NOTHING, False, bool,
             "keep the distribution of angles to the own centre, step by step, in angles.npz"),
     Setting("targets", NOTHING, None, set_names, "verification sets, as lfw,cfp_fp (dataset)", flag="--target"),
@@ -184,7 +195,8 @@ def complaint(config):
         value = config.get(setting.name)
         if setting.rule and value is not None and not setting.rule(value):
             text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            return f"{setting.flag_name} {text}: {setting.words}"
+            words = setting.words(value) if callable(setting.words) else setting.words
+            return f"{setting.flag_name} {text}: {words}"
     return None
 
 

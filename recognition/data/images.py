@@ -32,7 +32,8 @@ CROPPING = ("resize", "rand_crop", "max_crop_size", "min_crop_size", "pad", "max
 
 
 def train_iterator(record, batch_size, classes=None, image_shape=(3, 112, 112), shuffle=True, mirror=True,
-                   augmentation=None, seed=0, epoch=0, num_workers=None, part=0, parts=1, cache_dir=None):
+                   augmentation=None, seed=0, epoch=0, num_workers=None, part=0, parts=1, cache_dir=None,
+                   large=LARGE, sample=SAMPLE):
     """Make the iterator over a training record.
 
     Parameters
@@ -60,6 +61,9 @@ def train_iterator(record, batch_size, classes=None, image_shape=(3, 112, 112), 
         them; from epoch to epoch the shares go round, for each is a run of the file, and so of identities.
     cache_dir : str, os.PathLike or None
         Where the sidecar lies. None: beside the record, or in the user's cache where that folder cannot be written.
+    large : int
+        Bytes. In a record file above this size, `sample` images are looked at before training, else all images.
+    sample : int
 
     Returns
     -------
@@ -69,10 +73,10 @@ def train_iterator(record, batch_size, classes=None, image_shape=(3, 112, 112), 
     ------
     Failure
         The record is missing, damaged, has fewer images than a batch, or an option is unknown. An image is of another
-        size, or of a format that MXNet's decoder lacks; of a file above `LARGE`, a sample of images is looked at.
+        size, or of a format that MXNet's decoder lacks.
     """
     return TrainIterator(record, batch_size, classes, image_shape, shuffle, mirror, augmentation, seed, epoch,
-                         num_workers, part, parts, cache_dir)
+                         num_workers, part, parts, cache_dir, large, sample)
 
 
 class TrainIterator(mx.io.DataIter):
@@ -87,7 +91,7 @@ class TrainIterator(mx.io.DataIter):
     """
 
     def __init__(self, record, batch_size, classes, image_shape, shuffle, mirror, augmentation, seed, epoch,
-                 num_workers, part, parts, cache_dir):
+                 num_workers, part, parts, cache_dir, large, sample):
         super().__init__(batch_size)
         layout = read_layout(record)
         unknown = sorted(set(augmentation or {}) - AUGMENTATION)
@@ -99,7 +103,7 @@ class TrainIterator(mx.io.DataIter):
             raise Failure(f"{layout.record} has images of {layout.width}x{layout.height}, where training takes "
                           f"{image_shape[2]}x{image_shape[1]}: make it anew at that size")
         self.record, self.classes, self.seed, self.part, self.parts = layout.record, classes, seed, part, parts
-        self._layout, self._cache_dir = layout, cache_dir
+        self._layout, self._cache_dir, self._large = layout, cache_dir, large
         self._names = contextlib.ExitStack()  # those by which MXNet reads the files, for as long as it does
         if classes is None:
             self.classes = layout.classes
@@ -110,7 +114,7 @@ class TrainIterator(mx.io.DataIter):
                           "take a smaller batch")
         record = _readable(layout.record)
         check_images(layout, stated if layout.height else None if cropped else size,
-                     "`property` says" if layout.height else "training takes", SAMPLE if layout.size > LARGE else None)
+                     "`property` says" if layout.height else "training takes", sample if layout.size > large else None)
         self._options = dict(
             augmentation or {}, path_imgrec=record, data_shape=tuple(image_shape),
             batch_size=batch_size, label_width=layout.label_width, shuffle=shuffle, rand_mirror=mirror,
@@ -196,7 +200,7 @@ class TrainIterator(mx.io.DataIter):
         order, augmentation = np.random.SeedSequence([self.seed % 2**64, self.epoch]).generate_state(2) >> 2
         # `seed_aug` is what makes augmentation independent of which thread decodes an image: MXNet
         # then draws an image's from this number and its place in the batch.
-        index = _readable(sidecar(self._layout, self._turn(), self.parts, self._cache_dir))
+        index = _readable(sidecar(self._layout, self._turn(), self.parts, self._cache_dir, self._large))
         record, index = (self._names.enter_context(plain_name(path)) for path in (self.record, index))
         return mx.io.ImageRecordIter(**dict(
             self._options, path_imgrec=record, path_imgidx=index, num_parts=2, part_index=0, seed=int(order),
@@ -223,7 +227,7 @@ def _readable(path):
     return path
 
 
-def sidecar(layout, part, parts, cache_dir=None):
+def sidecar(layout, part, parts, cache_dir=None, large=LARGE):
     """Return the path of the index for a worker's share of the images, after writing it where it is missing.
 
     Its name tells the size and time of the record and its index, so that a new one is made when these change. Older
@@ -238,6 +242,8 @@ def sidecar(layout, part, parts, cache_dir=None):
         The worker's number and how many there are.
     cache_dir : str, os.PathLike or None
         Where it lies; None as `train_iterator` says.
+    large : int
+        Bytes. The records of a file above this size are not checked.
 
     Raises
     ------
@@ -257,7 +263,7 @@ def sidecar(layout, part, parts, cache_dir=None):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             os.makedirs(folder, exist_ok=True)
             with whole_file(path) as file:
-                _write_sidecar(_Digested(file, path, layout), layout, _share(len(layout.images), part, parts))
+                _write_sidecar(_Digested(file, path, layout), layout, _share(len(layout.images), part, parts), large)
         except OSError as error:
             refused = refused or error
             continue
@@ -334,7 +340,7 @@ def _is_whole(path, layout, chunk=1 << 20):
         return False
 
 
-def _write_sidecar(file, layout, share, chunk=1 << 20):
+def _write_sidecar(file, layout, share, large, chunk=1 << 20):
     """Write the lines of a sidecar; checks each record of a small file on the way.
 
     The heads of millions of records lie all over a large file: to look at each is to read most of it, which
@@ -347,7 +353,7 @@ def _write_sidecar(file, layout, share, chunk=1 << 20):
     offsets = images[share.start:share.stop]
     after = np.searchsorted(starts, offsets) + 1
     ends = np.append(starts, layout.size)[after]
-    if layout.size <= LARGE:
+    if layout.size <= large:
         _check_records(layout, offsets, ends)
     for offsets_ in (offsets, np.full(len(offsets), ends[-1])):
         for begin in range(0, len(offsets_), chunk):

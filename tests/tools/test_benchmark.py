@@ -209,9 +209,8 @@ def test_heads_alone(monkeypatch):
     assert all(row.ratio > 0 for row in rows)
 
 
-def test_reading(monkeypatch):
-    monkeypatch.setattr(benchmark_rows, "READING_IMAGES", 250)
-    rows = list(benchmark_rows.reading_rows(threads=1, rounds=1))
+def test_reading():
+    rows = list(benchmark_rows.reading_rows(threads=1, rounds=1, images=250))
     assert len(rows) == 1 and rows[0].ratio > 0
 
 

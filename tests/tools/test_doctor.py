@@ -127,13 +127,12 @@ def test_versions(found, fits):
     assert doctor.fits(found, "1.23.5") is fits
 
 
-def test_datasets(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+def test_datasets(tmp_path):
     folder = tmp_path / "datasets" / "orl"
     folder.mkdir(parents=True)
 
     def look():
-        return {row.name: row for row in doctor.datasets()}["orl"]
+        return {row.name: row for row in doctor.datasets(tmp_path)}["orl"]
     assert look().state == "absent" and "datasets/orl.py" in look().fix
     (folder / "train.rec").touch()
     assert look().state == "note" and "lacks train.idx, property" in look().found
@@ -142,11 +141,10 @@ def test_datasets(monkeypatch, tmp_path):
     assert look().state == "ok" and "verification on orl" in look().found
 
 
-def test_models_that_cannot_be_written(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "ROOT", tmp_path)
-    assert doctor.models().state in ("ok", "note") and not (tmp_path / "models").exists()
+def test_models_that_cannot_be_written(tmp_path):
+    assert doctor.models(tmp_path).state in ("ok", "note") and not (tmp_path / "models").exists()
     (tmp_path / "models").write_text("a file where the folder should be")
-    row = doctor.models()
+    row = doctor.models(tmp_path)
     assert row.state == "fails" and str(tmp_path / "models") in row.found
 
 
@@ -191,7 +189,6 @@ def test_a_build_without_features(monkeypatch):
     assert probes.distributed()[0] == "absent" and probes.gpus()[0] == "absent"
 
 
-def test_a_worker_that_gets_no_sum(monkeypatch):
-    monkeypatch.setattr(probes, "WORKER", "raise SystemExit('no route to the scheduler')")
-    state, found, _ = probes.distributed()
+def test_a_worker_that_gets_no_sum():
+    state, found, _ = probes.distributed(worker="raise SystemExit('no route to the scheduler')")
     assert state == "note" and "no route to the scheduler" in found

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-import runtime
 from eval.networks.checkpoint_files import save_arrays
 from recognition.config.losses import LOSSES
 from runtime import ROOT, Failure, mx
@@ -63,17 +62,18 @@ json.dump([dict(target=s, accuracy=accuracy, std=0.1, auc=0.9, tar=None, xnorm=1
 
 
 @pytest.fixture
-def scripts(tmp_path, monkeypatch):
+def scripts(tmp_path):
     """Put scripts in the place of the trainer and the verifier; return the folder of runs."""
     for name, text in (("recognition/train.py", TRAIN), ("eval/verification.py", VERIFY)):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(table2, "ROOT", str(tmp_path))
     return tmp_path / "runs"
 
 
 def planned(runs, losses, seeds=(0,), **options):
-    return table2.plan(losses, list(seeds), "mnas025", "orl", {"max_steps": 2}, str(runs), ["orl", "lfw"], **options)
+    """Plan runs of the scripts, which lie in the folder above that of the runs."""
+    return table2.plan(losses, list(seeds), "mnas025", "orl", {"max_steps": 2}, str(runs), ["orl", "lfw"],
+                       root=str(runs.parent), **options)
 
 
 def calls(run):
@@ -108,14 +108,15 @@ def test_other_settings_are_refused(scripts):
         table2.work(planned(scripts, ["arcface"], flip=False), "data", str(scripts))
 
 
-def test_interrupted_runs_go_on(scripts, monkeypatch):
+def test_interrupted_runs_go_on(scripts):
     """A termination reaches the process that trains, which saves; the next table resumes there."""
     code = ("import sys; sys.path.insert(0, sys.argv[1])\n"
-            "from tools.paper import table2; table2.ROOT = sys.argv[2]\n"
-            "runs = table2.plan(['sphereface'], [0], 'mnas025', 'orl', {'max_steps': 2}, sys.argv[3], ['orl', 'lfw'])\n"
+            "from tools.paper import table2\n"
+            "runs = table2.plan(['sphereface'], [0], 'mnas025', 'orl', {'max_steps': 2}, sys.argv[3], ['orl', 'lfw'],\n"
+            "                   root=sys.argv[2])\n"
             "table2.work(runs, 'data', sys.argv[3])")
-    root, [run] = runtime.ROOT, planned(scripts, ["sphereface"])
-    process = subprocess.Popen([sys.executable, "-c", code, root, str(scripts.parent), str(scripts)],
+    [run] = planned(scripts, ["sphereface"])
+    process = subprocess.Popen([sys.executable, "-c", code, ROOT, str(scripts.parent), str(scripts)],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begun = time.time()
     while not os.path.exists(run.path("ready")) and time.time() < begun + 120:

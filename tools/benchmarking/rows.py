@@ -220,10 +220,10 @@ def thread_counts(most):
     return sorted({min(2 ** power, most) for power in range(most.bit_length() + 1)})
 
 
-def reading_rows(threads, rounds):
+def reading_rows(threads, rounds, images=READING_IMAGES):
     """Yield the rows of reading drawn images of 112×112: our iterator, by its threads, beside a loop in Python."""
     with tempfile.TemporaryDirectory() as folder:
-        synthetic.write_record(folder, READING_IMAGES)
+        synthetic.write_record(folder, images)
         settings = {"folder": folder, "batch": READING_BATCH}
         ours = {f"{count} thread{'s' * (count > 1)}": count for count in thread_counts(threads)}
         seconds, _, _ = race([(name, "tools.benchmarking.mxnet_steps:read_ours", {}, {**settings, "num_workers": count})
@@ -231,8 +231,8 @@ def reading_rows(threads, rounds):
                              + [("loop in Python", "tools.benchmarking.mxnet_steps:read_loop", {}, settings)],
                              threads, min(rounds, 3))
     for name, count in ours.items():
-        yield compared("reading", f"reading {READING_IMAGES:,} images, {name}", name, "loop in Python", seconds,
-                       READING_IMAGES, "images/s", {"threads": count, "batch": READING_BATCH}
+        yield compared("reading", f"reading {images:,} images, {name}", name, "loop in Python", seconds,
+                       images, "images/s", {"threads": count, "batch": READING_BATCH}
                        )._replace(left="ours")
 
 

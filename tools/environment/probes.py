@@ -139,7 +139,7 @@ def gpus():
     return ("ok", found, "") if version.value >= CUDA_11_8 else ("note", found, DRIVER)
 
 
-def distributed():
+def distributed(worker=WORKER):
     """The kvstore for several machines, with scheduler, server and worker on this one."""
     if not enabled("DIST_KVSTORE"):
         return "absent", "MXNet was built without it: training stays on one machine", REINSTALL
@@ -153,16 +153,16 @@ def distributed():
                                stderr=subprocess.DEVNULL, env=dict(about, DMLC_ROLE=role))
               for role in ("scheduler", "server")]
     try:
-        worker = subprocess.run([sys.executable, "-c", WORKER], cwd=ROOT, env=dict(about, DMLC_ROLE="worker"),
-                                capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", worker], cwd=ROOT, env=dict(about, DMLC_ROLE="worker"),
+                              capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:
         return "note", "dist_sync over 127.0.0.1 had no answer in 60 s", "let processes connect to 127.0.0.1 (firewall)"
     finally:
         for other in others:
             other.kill()
             other.wait()
-    if worker.returncode:
-        reason = (worker.stderr.strip().splitlines() or ["no answer"])[-1]
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
         return "note", f"dist_sync over 127.0.0.1: {reason}", REINSTALL
     return "ok", f"dist_sync over 127.0.0.1, {time.monotonic() - begun:.1f} s", ""
 

@@ -45,9 +45,12 @@ class Run:
         As for `eval.protocols.pairs.verify`.
     start : Run, optional
         The run whose network it starts from.
+    root : str
+        The folder with `recognition/train.py` and `eval/verification.py`.
     """
 
-    def __init__(self, loss, seed, folder, config, sets, flip, start=None):
+    def __init__(self, loss, seed, folder, config, sets, flip, start=None, root=ROOT):
+        self.root = root
         self.loss, self.seed, self.folder, self.config, self.flip, self.start = loss, seed, folder, config, flip, start
         self.settings = of_the_result(config)
         self.settings.update(start=start and start.loss, sets=sets, flip=flip)
@@ -105,7 +108,7 @@ class Run:
         elif self.start:
             command += ["--pretrained", self.start.path("model"), "--pretrained-epoch", "1"]
         self.begun = self.step()
-        self.process = _launch(command, self.path("train.log"), threads, lock)
+        self.process = _launch(self.root, command, self.path("train.log"), threads, lock)
 
     def verify(self, folder, threads, lock):
         """Verify the final network in a process of its own; return the measures of each set in the folder.
@@ -115,7 +118,7 @@ class Run:
         out = self.path("verification.json")
         command = ["eval/verification.py", "--model", f"{self.path('model')},1", "--data-dir", folder, "--target",
                    ",".join(self.settings["sets"]), "--json", out, *([] if self.flip else ["--no-flip"])]
-        process = _launch(command, self.path("verification.log"), threads, lock)
+        process = _launch(self.root, command, self.path("verification.log"), threads, lock)
         try:
             if process.wait():
                 raise Failure(_last_line(self.path("verification.log")))
@@ -145,11 +148,11 @@ def _last_line(path):
     return lines[-1] if lines else "it said nothing"
 
 
-def _launch(command, log, threads, lock):
-    """Begin a command of this repository, its lines going to a file."""
+def _launch(root, command, log, threads, lock):
+    """Begin a command of the repository at `root`, its lines going to a file."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     with open(log, "ab") as file:
-        return subprocess.Popen([sys.executable, os.path.join(ROOT, command[0]), *command[1:]], stdout=file,
+        return subprocess.Popen([sys.executable, os.path.join(root, command[0]), *command[1:]], stdout=file,
                                 stderr=subprocess.STDOUT, env=environment,
                                 pass_fds=[lock] if os.name == "posix" else [])
 
@@ -163,7 +166,7 @@ def _end(processes):
         process.wait()
 
 
-def plan(losses, seeds, network, dataset, flags, runs, sets, flip=True, triplets_from=None):
+def plan(losses, seeds, network, dataset, flags, runs, sets, flip=True, triplets_from=None, root=ROOT):
     """Return the runs of a table, seed by seed, so that a whole table of one seed is there first.
 
     Parameters
@@ -179,6 +182,8 @@ def plan(losses, seeds, network, dataset, flags, runs, sets, flip=True, triplets
         As for `Run`.
     triplets_from : str, optional
         A loss of those, at whose network the losses of triplets alone start.
+    root
+        As for `Run`.
 
     Raises
     ------
@@ -195,7 +200,7 @@ def plan(losses, seeds, network, dataset, flags, runs, sets, flip=True, triplets
                 raise Failure(f"the dataset {dataset} has no last step of its own: give --max-steps")
             folder = os.path.join(runs, f"seed-{seed}", f"{network}-{loss}-{dataset}")
             starts = triplets_from and not LOSSES[loss].has_classifier
-            run = Run(loss, seed, folder, config, sets, flip, first if starts else None)
+            run = Run(loss, seed, folder, config, sets, flip, first if starts else None, root)
             first = run if loss == triplets_from else first
             planned.append(run)
     return planned

@@ -281,7 +281,6 @@ def test_no_space(tmp_path, root, size):
     assert os.listdir(tmp_path) == []
 
 
-def test_more_images_than_the_header_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "LARGEST", 6)
+def test_more_images_than_the_header_counts(tmp_path):
     with pytest.raises(Failure, match="too many"):
-        records.write(tmp_path, IMAGES)
+        records.write(tmp_path, IMAGES, largest=6)

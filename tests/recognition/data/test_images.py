@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from datasets.formats import records
-from recognition.data import images as data
 from recognition.data.images import train_iterator
 from recognition.data.triplets import TripletIterator
 from runtime import Failure, mx
@@ -171,12 +170,11 @@ ORDERS = {"header last": [*IMAGES, *IDENTITIES, 0], "after the images": [*IMAGES
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
 @pytest.mark.parametrize(("large", "width"), [(False, 1), (True, 1), (False, 2), (True, 3)])
-def test_header_wherever_it_lies(tmp_path, monkeypatch, order, large, width):
-    if large:
-        monkeypatch.setattr(data, "LARGE", 0)
+def test_header_wherever_it_lies(tmp_path, order, large, width):
+    options = {"large": 0} if large else {}
     laid_out(tmp_path, order, width)
     for parts in (1, 3):
-        workers = [train_iterator(tmp_path, 10, part=part, parts=parts) for part in range(parts)]
+        workers = [train_iterator(tmp_path, 10, part=part, parts=parts, **options) for part in range(parts)]
         for _ in range(2):
             got = [epoch(worker) for worker in workers]
             assert sorted(grey for greys, _ in got for grey in greys) == list(range(COUNT))
@@ -187,13 +185,11 @@ def test_header_wherever_it_lies(tmp_path, monkeypatch, order, large, width):
 
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("stray", [0, COUNT + 1])
-def test_record_between_the_images(tmp_path, monkeypatch, large, stray):
+def test_record_between_the_images(tmp_path, large, stray):
     """MXNet's iterator would read it as an image."""
-    if large:
-        monkeypatch.setattr(data, "LARGE", 0)
     order = [key for key in [0, *IMAGES, *IDENTITIES] if key != stray]
     laid_out(tmp_path, [*order[:50], stray, *order[50:]])
-    fails("lies between the images.*convert.py complete", tmp_path, 10)
+    fails("lies between the images.*convert.py complete", tmp_path, 10, **({"large": 0} if large else {}))
     assert sidecars(tmp_path) == []
 
 
@@ -509,14 +505,13 @@ def test_images_of_another_size_than_property_says(tmp_path):
     fails("record 18 .* is 112×112, where record 1 is 160×160", folder / "train.rec", 5, augmentation={"resize": 112})
 
 
-def test_large_record_is_sampled(tmp_path, monkeypatch):
+def test_large_record_is_sampled(tmp_path):
     """Each second image, or each of a tenth of the file, does not go unseen."""
-    monkeypatch.setattr(data, "LARGE", 1000)
-    monkeypatch.setattr(data, "SAMPLE", 30)
+    options = {"large": 1000, "sample": 30}
     for wrong in (range(0, 300, 2), range(1, 300, 2), range(30), range(135, 165), range(270, 300)):
         fails("is 160×160, where .* 112×112",
-              with_images(tmp_path, [image(3, 160 if i in wrong else 112) for i in range(300)]), 10)
-    assert len(epoch(train_iterator(with_images(tmp_path, [image(3)] * 300), 10))[0]) == 300
+              with_images(tmp_path, [image(3, 160 if i in wrong else 112) for i in range(300)]), 10, **options)
+    assert len(epoch(train_iterator(with_images(tmp_path, [image(3)] * 300), 10, **options))[0]) == 300
 
 
 def test_jpeg_without_an_end_is_read_as_before(tmp_path):

@@ -16,7 +16,7 @@ from recognition.config.losses import LOSSES
 from recognition.data import mining
 from recognition.data.triplets import BARREN, TripletIterator
 from recognition.training.run import train as train_here
-from recognition.training.state import states
+from recognition.training.state import load
 from runtime import Failure, mx
 
 COUNTS = (1, 2, 5, 8, 3, 10, 4, 2)  # images of each person
@@ -327,8 +327,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(faces, tmp_path, cap
     """Stopped within a bag, with a bag to come that is mined with the network as it is then."""
     def run(models, **flags):
         train("atriplet", faces, models, targets=[], triplet_bag_size=8, lr=0.01, save_every=100, **flags)
-        newest = states(str(models / "mnas025-atriplet-mine"))[-1]
-        return {name: value.asnumpy() for name, value in mx.nd.load(f"{newest}/arrays.params").items()}
+        return {f"{owner}:{name}": value.asnumpy()
+                for owner, arrays in load(str(models / "mnas025-atriplet-mine")).parts.items()
+                for name, value in arrays.items()}
 
     whole = run(tmp_path / "whole", max_steps=7)
     bags = re.findall(r"bag \d+: \d+ triplets", capsys.readouterr().out)
@@ -336,6 +337,6 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(faces, tmp_path, cap
     parts = run(tmp_path / "parts", max_steps=7, resume=True)
     again = re.findall(r"bag \d+: \d+ triplets", capsys.readouterr().out)
     assert len(bags) >= 2 and again == bags and set(whole) == set(parts)
-    np.testing.assert_array_equal(parts["bag:triplets"], whole["bag:triplets"])
+    np.testing.assert_array_equal(parts["data:triplets"], whole["data:triplets"])
     for name in whole:
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-4, atol=1e-5, err_msg=name)

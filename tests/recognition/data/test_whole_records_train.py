@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datasets.checking.findings import Findings
 from datasets.checking.record import check_record
-from recognition.data import images as data
 from recognition.data.images import train_iterator
 from runtime import Failure, mx
 
@@ -130,7 +128,8 @@ def read_epoch(folder, record):
     """
     known, read = np.stack([pixels(number) for number in range(len(record.labels))]).astype(float), []
     for part in range(record.parts):
-        iterator = train_iterator(folder, record.batch, part=part, parts=record.parts, num_workers=1)
+        iterator = train_iterator(folder, record.batch, part=part, parts=record.parts, num_workers=1,
+                                  **({"large": 0} if record.large else {}))
         for batch in iterator:
             count = iterator.batch_size - batch.pad
             for image, label in zip(batch.data[0].asnumpy()[:count], batch.label[0].asnumpy()):
@@ -146,15 +145,12 @@ def test_whole_records_train(tmp_path_factory, record):
     write(folder, record)
     findings = Collected()
     check_record(folder, findings, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        if record.large:
-            patch.setattr(data, "LARGE", 0)
-        try:
-            read = read_epoch(folder, record)
-        except Failure as failure:
-            named = re.search(r"record (\d+)\b", str(failure))
-            assert any(f"record {named[1]}" in re.findall(r"record \d+", line) for line in findings.lines) if named \
-                else findings.errors, (str(failure), findings.lines)
-            return
+    try:
+        read = read_epoch(folder, record)
+    except Failure as failure:
+        named = re.search(r"record (\d+)\b", str(failure))
+        assert any(f"record {named[1]}" in re.findall(r"record \d+", line) for line in findings.lines) if named \
+            else findings.errors, (str(failure), findings.lines)
+        return
     if not findings.errors:
         assert read == sorted(enumerate(record.labels))

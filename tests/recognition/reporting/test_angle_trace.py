@@ -9,7 +9,7 @@ from recognition.config.losses import LOSSES
 from recognition.reporting.angle_trace import AngleTrace, read, stages
 from recognition.train import parser
 from recognition.training.run import train
-from recognition.training.state import states
+from recognition.training.state import load
 from runtime import Failure, mx
 
 
@@ -104,8 +104,8 @@ def run(faces, models, loss, **flags):
         "dataset_path": str(faces), "targets": [], "models_root": str(models), "lr": 0.01, "per_batch_size": 4,
         "num_workers": 1, "ctx": "cpu", "save_every": 2, "ckpt": 3, "trace_angles": True}, **flags))
     folder = train(config)
-    arrays = mx.nd.load(os.path.join(states(folder)[-1], "arrays.params"))
-    return folder, {name: value.asnumpy() for name, value in arrays.items()}
+    return folder, {f"{owner}:{name}": value.asnumpy() for owner, arrays in load(folder).parts.items()
+                    for name, value in arrays.items()}
 
 
 def test_annealing_extra_losses_and_trace_go_on_where_they_stopped(faces, tmp_path):

@@ -1,0 +1,85 @@
+"""The original's line, against what MXNet's own Module and Speedometer print of the same numbers."""
+import logging
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recognition.reporting.metrics import OriginalLine, print_plain_lines
+from runtime import mx
+
+BATCH, CLASSES, FREQUENT, EPOCHS, BATCHES = 6, 4, 2, 2, 5
+
+
+@pytest.fixture
+def lines(monkeypatch, capsys):
+    """Return the lines that were printed since the last call, the speed left out."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    before = logging.root.level
+    print_plain_lines()
+    yield lambda: re.sub(r"Speed: \d+\.\d\d samples", "Speed: N samples", capsys.readouterr().out).splitlines()
+    logging.root.setLevel(before)
+
+
+def drawn():
+    """Return scores (B, n) and labels (B,) for each batch of each epoch."""
+    rng = np.random.RandomState(0)
+    return [[(rng.normal(size=(BATCH, CLASSES)), rng.randint(0, CLASSES, BATCH)) for _ in range(BATCHES)]
+            for _ in range(EPOCHS)]
+
+
+def loss_of(scores, label):
+    return np.mean(np.log(np.exp(scores).sum(1)) - scores[np.arange(BATCH), label])
+
+
+def print_as_module():
+    """Let MXNet's Module compute and count, and its Speedometer print, as the original does."""
+    data, label = mx.sym.Variable("data"), mx.sym.Variable("softmax_label")
+    loss = mx.sym.mean(-mx.sym.pick(mx.sym.log_softmax(data, axis=1), label, axis=1))
+    module = mx.mod.Module(mx.sym.Group([mx.sym.SoftmaxOutput(data, label, name="softmax"),
+                                         mx.sym.BlockGrad(loss, name="loss")]), context=mx.cpu())
+    module.bind([("data", (BATCH, CLASSES))], [("softmax_label", (BATCH,))], for_training=False)
+    module.init_params()
+    metric = mx.metric.CompositeEvalMetric([
+        mx.metric.Accuracy(name="acc", output_names=["softmax_output"], label_names=["softmax_label"]),
+        mx.metric.Loss(name="lossvalue", output_names=["loss_output"], label_names=[])])
+    speedometer = mx.callback.Speedometer(BATCH, FREQUENT, auto_reset=False)
+    for epoch, batches in enumerate(drawn()):
+        metric.reset()
+        for number, (scores, labels) in enumerate(batches):
+            batch = mx.io.DataBatch([mx.nd.array(scores)], [mx.nd.array(labels)])
+            module.forward(batch)
+            module.update_metric(metric, batch.label)
+            speedometer(mx.model.BatchEndParam(epoch=epoch, nbatch=number, eval_metric=metric, locals=None))
+
+
+def report(epoch, batch, labels, predictions, **losses):
+    return SimpleNamespace(epoch=epoch, batch=batch, labels=labels, predictions=predictions, losses=losses)
+
+
+def test_as_modules_own(lines):
+    print_as_module()
+    wanted, line = lines(), OriginalLine(BATCH, FREQUENT)
+    for epoch, batches in enumerate(drawn()):
+        for number, (scores, labels) in enumerate(batches):
+            line(report(epoch, number + 1, labels.astype(np.float32), scores.argmax(1).astype(np.float32),
+                        ce_loss=loss_of(scores, labels)))
+    assert len(wanted) == EPOCHS * 2 and lines() == wanted
+    assert re.fullmatch(r"Epoch\[1\] Batch \[2-4\]\tSpeed: N samples/sec\tacc=0\.\d{6}\tlossvalue=\d\.\d{6}",
+                        wanted[-1])
+
+
+def test_further_losses_come_under_their_own_names(lines):
+    line, labels = OriginalLine(2, 1), np.array([0.0, 1.0])
+    for batch, (first, second) in enumerate([(9.0, 1.0), (1.0, 2.0), (2.0, 6.0)], 1):
+        line(report(0, batch, labels, np.array([0.0, 0.0]), ce_loss=first, intra_loss=second))
+    assert lines()[-1] == "Epoch[0] Batch [1-2]\tSpeed: N samples/sec\tacc=0.500000\tlossvalue=4.000000" \
+                          "\tintra_loss=3.000000"
+
+
+def test_without_a_classifier_there_is_no_accuracy(lines):
+    line = OriginalLine(2, 1)
+    for batch in (1, 2):
+        line(report(0, batch, np.zeros(2), None, triplet_loss=0.25))
+    assert lines() == ["Epoch[0] Batch [0-1]\tSpeed: N samples/sec\tlossvalue=0.250000"]
