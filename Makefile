@@ -1,4 +1,4 @@
-# make setup  make demo  make test  make lint  make bench
+# make setup  make demo  make test  make test-fast  make lint  make bench
 # Each makes its own virtual environment in .venv, again when the requirements change.
 # PYTHON=python3.10 picks the Python; REQUIREMENTS=requirements-cu112.txt is for a machine with a GPU.
 
@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(basename $(REQUIREMENTS))
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-fast lint bench clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,9 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest
+
+test-fast: setup
+	$(RUN) -m pytest -m "not slow"
 
 lint: setup
 	$(RUN) -m ruff check .

@@ -12,12 +12,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "network: needs a package registry")
-    config.addinivalue_line("markers", "gpu: needs a CUDA device")
-    config.addinivalue_line("markers", "cuda_wheels: installs NVIDIA's wheels, two gigabytes")
-
-
 @pytest.fixture(scope="session")
 def root():
     """The repository's root."""

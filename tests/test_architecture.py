@@ -116,6 +116,15 @@ def test_a_folder_says_in_one_sentence_what_belongs_there(package):
     assert len([path for path in package.glob("*.py") if path.name != "__init__.py"]) > 1, "no folder for one file"
 
 
+def test_a_test_file_is_named_after_the_file_that_it_tests():
+    """In the folders that mirror the code; a folder's own name stands for its `__init__.py`."""
+    tests = ROOT / "tests"
+    wrong = [str(path.relative_to(ROOT)) for folder in FOLDERS for path in (tests / folder).rglob("test_*.py")
+             if path.stem != f"test_{path.parent.name}"
+             and not (ROOT / path.relative_to(tests)).with_name(path.name[len("test_"):]).is_file()]
+    assert not wrong, "what concerns several files lies directly in tests/, or in tests/faults/"
+
+
 def test_git_ignores_data_and_no_code():
     def ignored(path):
         return subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0

@@ -93,8 +93,8 @@ def _conflict(config):
     return None
 
 
-def settle(config, devices, workers=1, classes=None):
-    """Settle the batch sizes, for so many devices a worker, and the number of classes, in the configuration itself.
+def settle(config, devices, workers=1):
+    """Settle the batch sizes, for so many devices a worker, in the configuration itself.
 
     `batch_size` is the whole run's, `per_batch_size` a device's.
 
@@ -103,8 +103,6 @@ def settle(config, devices, workers=1, classes=None):
     config : EasyDict
         Changed in place, before it is printed; nothing changes it afterwards.
     devices, workers : int
-    classes : int or None
-        Identities of the record; None leaves the table's number.
 
     Raises
     ------
@@ -122,5 +120,3 @@ def settle(config, devices, workers=1, classes=None):
     elif config.per_batch_size * ways != config.batch_size:
         raise Failure(f"--batch-size {config.batch_size} is not {ways} × --per-batch-size {config.per_batch_size} (the "
                       "devices): give one of them, or make them agree")
-    if classes is not None:
-        config.num_classes = classes

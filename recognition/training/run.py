@@ -106,7 +106,8 @@ def train(config, at_end=None):
     distributed = config.kvstore.startswith("dist")
     kvstore = mx.kv.create(config.kvstore) if distributed else config.kvstore
     rank, workers = (kvstore.rank, kvstore.num_workers) if distributed else (0, 1)
-    settle(config, len(contexts), workers, check_dataset(config))
+    settle(config, len(contexts), workers)
+    config.num_classes = check_dataset(config)
     print_configuration(config)
     verifier = Verifier(config.dataset_path, config.targets, config.explicit_targets)
     if verifier.missing:

@@ -86,7 +86,8 @@ def train(config, start=None):
         Of the network and, as `fc7_weight` (8, 2), of the classifier.
     """
     contexts = parse_context(config.ctx)
-    settle(config, len(contexts), classes=check_dataset(config))
+    settle(config, len(contexts))
+    config.num_classes = check_dataset(config)
     symbol = get_symbol(config.net_name, **network_settings(config))
     objective = training_symbol(symbol, config.num_classes, **loss_settings(config))
     learner = ReplicatedLearner(symbol, objective, config, contexts, config.batch_size, "device")
