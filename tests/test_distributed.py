@@ -11,6 +11,8 @@ import pytest
 from recognition.training.state import states
 from runtime import mx
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cluster():

@@ -10,6 +10,8 @@ from recognition.config.networks import NETWORKS
 from recognition.training.run import train
 from runtime import mx
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_trains_saves_and_comes_back(network, faces, tmp_path, capsys):

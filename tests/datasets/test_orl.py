@@ -111,6 +111,7 @@ def test_installing_again_changes_nothing_and_completes_what_is_partial(wheel, o
     assert command_file.is_installed(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_a_folder_of_the_images_builds_the_same_record(wheel, orl, command, tmp_path):
     lines = []
@@ -135,12 +136,14 @@ def test_sums_are_those_of_sha256sum(orl):
         assert hashlib.sha256((orl / name).read_bytes()).hexdigest() == digest
 
 
+@pytest.mark.slow
 def test_command_says_that_it_is_installed(command, orl):
     done = command("datasets/orl.py", "--output", orl)
     assert (done.returncode, done.stderr) == (0, "")
     assert "installed" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_command_with_a_wheel(command, wheel, tmp_path):
     done = command("datasets/orl.py", "--output", tmp_path / "orl", "--wheel", wheel, cwd=tmp_path)

@@ -48,6 +48,7 @@ def lfw_name(person, number):
     return f"{person}/{person}_{number:04d}.jpg"
 
 
+@pytest.mark.slow
 def test_lfw_from_list_to_file(tmp_path, command):
     (tmp_path / "pairs.txt").write_text("\n".join(LFW) + "\n")
     ends = [name for one, i, other, j in LFW_NAMES for name in (lfw_name(one, i), lfw_name(other, j))]
@@ -230,6 +231,7 @@ def test_kept_pairs_of_a_list_without_folds():
     assert pairs.kept_pairs(usable, [True, True, False]).tolist() == [0, 2]
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_used(tmp_path, command):
     """All are listed, nothing is written; with --skip-failed, what keeps the folds equal is."""
     root, outside = tmp_path / "images", tmp_path / "outside.jpg"
@@ -358,6 +360,7 @@ def test_published_lists_without_folds(tmp_path):
     assert pairs.needs_dealing([True] * 10 + [False, True] * 30, None, "list")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "words"), [
     ({"--output": "none/a.bin"}, "cannot be written"), ({"--output": "."}, "cannot be written"),
     ({"--root": "none"}, "is not a folder"), ({"--pairs": "none"}, "is missing")])

@@ -200,6 +200,7 @@ def one_line(done, *said):
         assert part in done.stderr
 
 
+@pytest.mark.slow
 def test_failures_are_one_line(command, models, sets, tmp_path):
     prefix = models / "small-arcface-orl" / "model"
     program, lfw = "eval/verification.py", sets / "lfw.bin"
@@ -224,6 +225,7 @@ def test_wrong_usage_ends_with_2(command):
     assert command("eval/verification.py", "--mode", 7).returncode == 2
 
 
+@pytest.mark.slow
 def test_the_published_checkpoint(command, published, shared, tmp_path):
     done = command("eval/verification.py", "--model", f"{published},0", "--target",
                    shared / "reference" / "small_lfw.bin", cwd=tmp_path)

@@ -249,6 +249,7 @@ NAMES = ["with space.png", "new\nline.png", "名前.png", "tab\tand, comma.png",
          "-rf.png", "%s{}.png", "a" * 200 + ".png"]
 
 
+@pytest.mark.slow
 def test_odd_names(tmp_path, command):
     """They are read where they can be used, and shown in one line where not; no terminal is coloured by them."""
     images = tmp_path / "images of faces\n名"

@@ -134,6 +134,7 @@ def test_text_for_people_takes_any_name(latin):
 
 # Commands, each in a process of its own
 
+@pytest.mark.slow
 def test_training_and_resuming(latin, faces, said):
     """With the data, the models and the user's cache in such a folder, where stdout takes ASCII alone."""
     for name in ("train.rec", "train.idx", "property", "tiny.bin"):
@@ -151,6 +152,7 @@ def test_training_and_resuming(latin, faces, said):
         assert json.load(file)["dataset_path"] == latin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
                          ids=["utf-8", "no-locale"])
 def test_verifying(latin, faces, said, environment):
@@ -164,11 +166,13 @@ def test_verifying(latin, faces, said, environment):
         assert json.load(file)[0]["path"] == os.path.join(latin, "tiny.bin")
 
 
+@pytest.mark.slow
 def test_a_dataset_that_is_missing_is_one_line(latin, said):
     line = said("recognition/train.py", "--dataset", "tiny", "--dataset-path", latin, status=1)
     assert "donn\\udce9es" in line and "train.rec is missing" in line
 
 
+@pytest.mark.slow
 def test_datasets_from_photographs(latin, faces, said):
     """People and photographs with such names; the list that is written names them so that it is read back."""
     root, mine, files, packed = (os.path.join(latin, name) for name in ("people", "mine", "files", "packed"))
@@ -189,6 +193,7 @@ def test_datasets_from_photographs(latin, faces, said):
     assert len(records.read_layout(os.path.join(latin, "both")).images) == 24
 
 
+@pytest.mark.slow
 def test_photographs_and_galleries(latin, faces, said):
     root, out, model = os.path.join(latin, "people"), os.path.join(latin, "g.npz"), network(os.path.join(latin, "m"))
     for key, _, image in list(records.iterate(records.read_layout(faces)))[:2]:
@@ -201,6 +206,7 @@ def test_photographs_and_galleries(latin, faces, said):
     assert "p\\udce8re 1" in said("tools/gallery.py", "list", out, PYTHONIOENCODING="ascii")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form, files", [("params", ["-0000.params", "-symbol.json"]), ("onnx", [".onnx"])])
 def test_exports(latin, said, form, files):
     if form == "onnx":
@@ -211,6 +217,7 @@ def test_exports(latin, said, form, files):
     assert sorted(os.listdir(os.path.dirname(output))) == [f"expo\udce9{end}" for end in files]
 
 
+@pytest.mark.slow
 def test_a_table_names_its_checkpoint(latin, said, faces):
     shutil.copy(faces / "tiny.bin", os.path.join(latin, "lfw.bin"))
     said("tools/reproduce.py", "table4", "--model", network(os.path.join(latin, "mod\udce8le")), "--data-dir", latin,

@@ -61,7 +61,8 @@ def test_all_reference_networks_are_named_here(reference):
     assert set(NAMES) == set(reference)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in DEEP else [])
+                                  for name in NAMES])
 def test_parameters_and_embeddings(name, reference, embeddings, fill):
     entry = reference[name]
     symbol = build(entry["config"])

@@ -23,6 +23,7 @@ def test_judged():
     assert met["index", None, None, "s"] is True and met["index", None, None, "GB"] is False
 
 
+@pytest.mark.slow
 def test_command(command, tmp_path):
     done = command("tools/benchmark.py", "--only", "embed,verification", "--networks", "mnas025", "--batch-size", 1,
                    "--rounds", 1, "--json", tmp_path / "out.json")

@@ -38,6 +38,7 @@ def states(output):
     return {name.strip(): state for name, state in re.findall(r"^  (\S.*?) +(ok|fails|note|absent) ", output, re.M)}
 
 
+@pytest.mark.slow
 def test_the_installation_that_runs_the_tests(examine):
     done = examine()
     found = states(done.stdout)
@@ -54,6 +55,7 @@ def test_the_installation_that_runs_the_tests(examine):
     assert done.stdout.endswith("All that is required works.\n") == right
 
 
+@pytest.mark.slow
 def test_output_fits_100_columns(examine, root, tmp_path):
     module(tmp_path, "mxnet", "raise ImportError('a reason of many words ' * 20)")
     lines = examine(tmp_path).stdout.splitlines()
@@ -62,6 +64,7 @@ def test_output_fits_100_columns(examine, root, tmp_path):
     assert max(len(line) for line in lines if not any(place in line for place in places)) <= 100
 
 
+@pytest.mark.slow
 def test_a_numpy_that_is_too_new(examine, tmp_path):
     package(tmp_path, "numpy", "1.26.4")
     module(tmp_path, "mxnet", "raise AttributeError(\"module 'numpy' has no attribute 'bool'\")")
@@ -73,6 +76,7 @@ def test_a_numpy_that_is_too_new(examine, tmp_path):
                      done.stdout, re.M), done.stdout
 
 
+@pytest.mark.slow
 def test_an_import_that_ends_the_process(examine, tmp_path):
     module(tmp_path, "mxnet", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     done = examine(tmp_path)
@@ -91,6 +95,7 @@ def test_nothing_installed(root, tmp_path):
     assert found["MXNet"] == "fails" and found["requirements-dev.txt"] == "absent" and found["Python"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_gpu_build_beside_the_cpu_build(examine, tmp_path):
     package(tmp_path, "mxnet", "1.9.1")
     package(tmp_path, "mxnet-cu112", "1.9.1")

@@ -108,6 +108,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network, settings", NETWORKS, ids=lambda value: "-".join(map(str, value.values()))
                          if isinstance(value, dict) else value)
 def test_networks(network, settings, fill, tmp_path):
@@ -240,6 +241,7 @@ def test_outputs_that_would_do_harm(small, tmp_path):
         export.export((small, 3), "gluon", f"{tmp_path}/")
 
 
+@pytest.mark.slow
 def test_command(command, small, tmp_path):
     done = command("tools/export.py", "--model", small, "--format", "params", "--output", tmp_path / "new" / "net",
                    "--fold")
@@ -247,6 +249,7 @@ def test_command(command, small, tmp_path):
     assert sorted(os.listdir(tmp_path / "new")) == ["net-0000.params", "net-symbol.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1000, 8000])  # bytes a file: within the graph, within the parameters
 def test_a_full_disk_leaves_nothing(limit, command, small, tmp_path):
     resource = pytest.importorskip("resource")

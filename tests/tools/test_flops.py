@@ -90,6 +90,7 @@ def test_size_is_that_of_the_file(tmp_path):
     assert result["running_statistics"] == sum(value.size for value in auxs.values())
 
 
+@pytest.mark.slow
 def test_command(command, tmp_path):
     done = command("tools/flops.py", "--network", "y1", "--layers", "--json", tmp_path / "y1.json")
     assert done.returncode == 0 and not done.stderr

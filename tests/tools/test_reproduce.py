@@ -9,6 +9,7 @@ from tools import reproduce
 from tools.paper import paper_tables
 
 
+@pytest.mark.slow
 def test_table2_from_end_to_end(command, faces, tmp_path):
     arguments = ["table2", "--dataset", "tiny", "--network", "mnas025", "--rows", "arcface", "--max-steps", 2,
                  "--runs", tmp_path / "runs", "--out", tmp_path / "table", "--no-flip"]

@@ -225,6 +225,7 @@ def equal(first, second):
         np.array_equal(a, b) for one, two in zip(first, second) for a, b in zip(one, two))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [None, AUGMENTATION])
 def test_same_from_seed_and_epoch(orl, tmp_path, augmentation):
     def run(batch_size=32, **options):
@@ -251,6 +252,7 @@ def test_same_from_seed_and_epoch(orl, tmp_path, augmentation):
         iterator.next()
 
 
+@pytest.mark.slow
 def test_same_with_any_number_of_threads(orl, root, tmp_path):
     """MXNet takes half the cores less one for decoding, so it is told here that there are 16."""
     compiler = shutil.which("cc") or shutil.which("gcc")
@@ -390,6 +392,7 @@ def test_something_else_in_the_place_of_the_sidecar(folder, tmp_path, monkeypatc
     fails("no index can be written", folder, 10)
 
 
+@pytest.mark.slow
 def test_sidecars_that_several_processes_write(folder, root):
     """All of them start at once, with an empty sidecar beside the record."""
     epoch(train_iterator(folder, 10))

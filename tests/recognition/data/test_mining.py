@@ -20,6 +20,7 @@ class Fixed:
         return np.full(count, self.number)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), people=st.integers(1, 6), images=st.integers(1, 24),
        alpha=st.sampled_from([0.05, 0.3, 5.0]), max_ap=st.sampled_from([0.0, 0.5]), rows=st.integers(1, 30))

@@ -222,6 +222,7 @@ def checked_run(out, folder, printed, classifier):
     mx.model.load_checkpoint(str(folder / "model"), 1)
 
 
+@pytest.mark.slow
 def test_the_command_on_two_devices(command, faces, tmp_path):
     done = command("recognition/train.py", "--network", "mnas025", "--loss", "atriplet", "--dataset", "mine",
                    "--dataset-path", faces, "--models-root", tmp_path, "--per-batch-size", 6, "--max-steps", 2,
@@ -244,6 +245,7 @@ def test_training(faces, tmp_path, capsys, loss, printed):
     checked_run(capsys.readouterr().out, tmp_path / f"mnas025-{loss}-mine", printed, loss == "arcface-triplet")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(faces, tmp_path, capsys):
     """Stopped within a bag, with a bag to come that is mined with the network as it is then."""
     def run(models, **flags):

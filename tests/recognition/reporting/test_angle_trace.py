@@ -108,6 +108,7 @@ def run(faces, models, loss, **flags):
                     for name, value in arrays.items()}
 
 
+@pytest.mark.slow
 def test_annealing_extra_losses_and_trace_go_on_where_they_stopped(faces, tmp_path):
     """SphereFace's λ starts low here, so that each step matters, with both terms and the trace; on two devices."""
     flags = {"intra_weight": 1.0, "inter_weight": 1.0, "sphere_lambda_start": 20.0, "sphere_lambda_decay": 1.0,
@@ -132,6 +133,7 @@ def test_resuming_a_run_that_kept_no_angles(faces, tmp_path):
     assert read(folder)["steps"].tolist() == [[3, 3], [4, 4]]
 
 
+@pytest.mark.slow
 def test_the_command(command, faces, tmp_path):
     done = command("recognition/train.py", "--loss", "arcface-intra-inter", "--dataset", "tiny", "--dataset-path",
                    faces, "--network", "mnas025", "--max-steps", 2, "--per-batch-size", 4, "--ctx", "cpu",

@@ -1,25 +1,29 @@
 """The original's line, against what MXNet's own Module and Speedometer print of the same numbers."""
 import logging
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from recognition.reporting.metrics import OriginalLine, print_plain_lines
+from recognition.reporting.metrics import OriginalLine
 from runtime import mx
 
 BATCH, CLASSES, FREQUENT, EPOCHS, BATCHES = 6, 4, 2, 2, 5
 
 
 @pytest.fixture
-def lines(monkeypatch, capsys):
-    """Return the lines that were printed since the last call, the speed left out."""
-    monkeypatch.setattr(logging.root, "handlers", [])
-    before = logging.root.level
-    print_plain_lines()
-    yield lambda: re.sub(r"Speed: \d+\.\d\d samples", "Speed: N samples", capsys.readouterr().out).splitlines()
-    logging.root.setLevel(before)
+def lines(caplog):
+    """Return the lines that were logged since the last call, the speed left out."""
+    caplog.set_level(logging.INFO)
+
+    def read():
+        found = [re.sub(r"Speed: \d+\.\d\d samples", "Speed: N samples", line) for line in caplog.messages]
+        caplog.clear()
+        return found
+    return read
 
 
 def drawn():
@@ -29,12 +33,11 @@ def drawn():
             for _ in range(EPOCHS)]
 
 
-def loss_of(scores, label):
-    return np.mean(np.log(np.exp(scores).sum(1)) - scores[np.arange(BATCH), label])
-
-
 def print_as_module():
-    """Let MXNet's Module compute and count, and its Speedometer print, as the original does."""
+    """Let MXNet's Module compute and count, and its Speedometer print, as the original does.
+
+    Returns [(epoch, batch, labels, predictions, loss)] of the batches, the batch counted from 1.
+    """
     data, label = mx.sym.Variable("data"), mx.sym.Variable("softmax_label")
     loss = mx.sym.mean(-mx.sym.pick(mx.sym.log_softmax(data, axis=1), label, axis=1))
     module = mx.mod.Module(mx.sym.Group([mx.sym.SoftmaxOutput(data, label, name="softmax"),
@@ -44,7 +47,7 @@ def print_as_module():
     metric = mx.metric.CompositeEvalMetric([
         mx.metric.Accuracy(name="acc", output_names=["softmax_output"], label_names=["softmax_label"]),
         mx.metric.Loss(name="lossvalue", output_names=["loss_output"], label_names=[])])
-    speedometer = mx.callback.Speedometer(BATCH, FREQUENT, auto_reset=False)
+    results, speedometer = [], mx.callback.Speedometer(BATCH, FREQUENT, auto_reset=False)
     for epoch, batches in enumerate(drawn()):
         metric.reset()
         for number, (scores, labels) in enumerate(batches):
@@ -52,6 +55,9 @@ def print_as_module():
             module.forward(batch)
             module.update_metric(metric, batch.label)
             speedometer(mx.model.BatchEndParam(epoch=epoch, nbatch=number, eval_metric=metric, locals=None))
+            probabilities, loss = (output.asnumpy() for output in module.get_outputs())
+            results.append((epoch, number + 1, labels.astype(np.float32), probabilities.argmax(1), loss[0]))
+    return results
 
 
 def report(epoch, batch, labels, predictions, **losses):
@@ -59,14 +65,12 @@ def report(epoch, batch, labels, predictions, **losses):
 
 
 def test_as_modules_own(lines):
-    print_as_module()
+    results = print_as_module()
     wanted, line = lines(), OriginalLine(BATCH, FREQUENT)
-    for epoch, batches in enumerate(drawn()):
-        for number, (scores, labels) in enumerate(batches):
-            line(report(epoch, number + 1, labels.astype(np.float32), scores.argmax(1).astype(np.float32),
-                        ce_loss=loss_of(scores, labels)))
+    for epoch, batch, labels, predictions, loss in results:
+        line(report(epoch, batch, labels, predictions, ce_loss=loss))
     assert len(wanted) == EPOCHS * 2 and lines() == wanted
-    assert re.fullmatch(r"Epoch\[1\] Batch \[2-4\]\tSpeed: N samples/sec\tacc=0\.\d{6}\tlossvalue=\d\.\d{6}",
+    assert re.fullmatch(r"Epoch\[1\] Batch \[0-4\]\tSpeed: N samples/sec\tacc=0\.\d{6}\tlossvalue=\d\.\d{6}",
                         wanted[-1])
 
 
@@ -74,7 +78,7 @@ def test_further_losses_come_under_their_own_names(lines):
     line, labels = OriginalLine(2, 1), np.array([0.0, 1.0])
     for batch, (first, second) in enumerate([(9.0, 1.0), (1.0, 2.0), (2.0, 6.0)], 1):
         line(report(0, batch, labels, np.array([0.0, 0.0]), ce_loss=first, intra_loss=second))
-    assert lines()[-1] == "Epoch[0] Batch [1-2]\tSpeed: N samples/sec\tacc=0.500000\tlossvalue=4.000000" \
+    assert lines()[-1] == "Epoch[0] Batch [0-2]\tSpeed: N samples/sec\tacc=0.500000\tlossvalue=4.000000" \
                           "\tintra_loss=3.000000"
 
 
@@ -83,3 +87,10 @@ def test_without_a_classifier_there_is_no_accuracy(lines):
     for batch in (1, 2):
         line(report(0, batch, np.zeros(2), None, triplet_loss=0.25))
     assert lines() == ["Epoch[0] Batch [0-1]\tSpeed: N samples/sec\tlossvalue=0.250000"]
+
+
+def test_plain_lines_on_standard_output(root):
+    code = ("import logging; from recognition.reporting.metrics import print_plain_lines\n"
+            "logging.basicConfig(level=logging.ERROR); print_plain_lines(); logging.info('a line')")
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a line\n", "")

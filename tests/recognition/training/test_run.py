@@ -22,6 +22,8 @@ from recognition.training.state import states
 from recognition.training.validation import Validation, Verifier
 from runtime import Failure, mx
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--network", "y1", "--loss", "arcface", "--dataset", "orl", "--ctx", "cpu", "--lr", "0.01",
         "--num-workers", "1")
 

@@ -27,6 +27,7 @@ def test_rate_after():
     assert rate_after(0.1, [100, 160], 100000) == pytest.approx(0.001)
 
 
+@pytest.mark.slow
 def test_beside_pytorch_2(root, tmp_path):
     """gluon-cv ends its import with an error where it finds a PyTorch that is newer than its own."""
     (tmp_path / "torch.py").write_text("__version__ = '2.13.0'\n")

@@ -59,6 +59,7 @@ def test_arithmetic_of_a_network():
     assert [benchmark_rows.usual_batch(network) for network in ("r50", "y1")] == [8, 16]
 
 
+@pytest.mark.slow
 def test_heads_alone(monkeypatch):
     monkeypatch.setattr(benchmark_rows, "distinct_losses", lambda: ["softmax", "arcface", "sphereface-m4"])
     rows = list(benchmark_rows.head_rows(200, threads=1, rounds=1))
@@ -66,6 +67,7 @@ def test_heads_alone(monkeypatch):
     assert all(row.ratio > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_reading():
     rows = list(benchmark_rows.reading_rows(threads=1, rounds=1, images=250))
     assert len(rows) == 1 and rows[0].ratio > 0

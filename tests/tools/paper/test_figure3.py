@@ -39,6 +39,7 @@ def test_figure3_is_drawn(tmp_path):
     picture(figure3.draw([("(a) Softmax", *net), ("(b) ArcFace", *net)], "caption"), tmp_path / "figure")
 
 
+@pytest.mark.slow
 def test_figure3_from_end_to_end(command, tmp_path, faces):
     of_faces = [image for _, _, image in records.iterate(faces)]
     images = [(label, of_faces[label + number], "x") for label in range(8) for number in range(2)]

@@ -88,6 +88,7 @@ def test_other_settings_are_refused(scripts):
         table2.work(planned(scripts, ["arcface"], flip=False), "data", str(scripts))
 
 
+@pytest.mark.slow
 def test_interrupted_runs_go_on(scripts):
     """A termination reaches the process that trains, which saves; the next table resumes there."""
     code = ("import sys; sys.path.insert(0, sys.argv[1])\n"
