@@ -9,7 +9,7 @@ import pytest
 
 from datasets.formats import verification_file
 from eval import verification
-from runtime import mx
+from runtime import Failure, mx
 
 
 def small_network():
@@ -190,6 +190,22 @@ def test_wrong_usage(arguments, capsys):
         verification.parse_arguments(arguments)
     assert caught.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_targets(sets):
+    find = verification.find_targets
+    lfw, agedb = str(sets / "lfw.bin"), str(sets / "faces" / "agedb_30.bin")
+    assert find(None, str(sets)) == ([("lfw", lfw), ("agedb_30", agedb)], ["cfp_fp"])
+    assert find("agedb_30.bin, lfw.bin", str(sets)) == ([("agedb_30", agedb), ("lfw", lfw)], [])
+    assert find("faces/agedb_30.bin", str(sets)) == ([("agedb_30", agedb)], [])
+    assert find(f"agedb_30,{lfw}", str(sets)) == ([("agedb_30", agedb), ("lfw", lfw)], [])
+    for target, said in [("lfw,cfp_fp", "cfp_fp.bin is neither in"),
+                         ("x.bin", f"x.bin is missing, here and in {sets}"),
+                         ("nowhere/x.bin", "nowhere/x.bin is missing")]:
+        with pytest.raises(Failure, match=f"{said}.*--data-dir"):
+            find(target, str(sets))
+    with pytest.raises(Failure, match=r"none of lfw.bin, cfp_fp.bin, agedb_30.bin .*orl"):
+        find(None, str(sets / "nowhere"))
 
 
 def one_line(done, *said):
