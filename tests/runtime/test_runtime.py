@@ -81,6 +81,7 @@ def test_exit_status_and_line(python, body, status, error):
     assert (done.returncode, done.stderr) == (status, error)
 
 
+@pytest.mark.slow
 def test_an_error_of_mxnet_is_one_line(python):
     done = python(IMPORT + ", run_command\nones = mx.nd.ones((2, 3))\nrun_command(lambda: mx.nd.dot(ones, ones))")
     assert done.returncode == 1 and done.stderr.startswith("-c: MXNet: ") and done.stderr.count("\n") == 1, done.stderr

@@ -125,6 +125,7 @@ def test_a_whole_network(fill):
         assert np.linalg.norm(lowered_gradients[name] - gradient) <= 5e-2 * size, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_inference(name, fill):
     network, settings = NETWORKS[name]

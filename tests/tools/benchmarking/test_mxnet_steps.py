@@ -1,9 +1,11 @@
 """The steps that are timed do what they are named after."""
 import numpy as np
+import pytest
 
 from tools.benchmarking import mxnet_steps
 
 
+@pytest.mark.slow
 def test_steps_train_and_embed():
     for make in (mxnet_steps.train_ours, mxnet_steps.train_plain):
         step = make("mnas025", 2, 10)

@@ -1,5 +1,6 @@
 """The loops in Python that verification is compared with."""
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -7,6 +8,7 @@ from eval.measures import pairs as measures
 from tools.benchmarking import verification_loops
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_loops_equal_measures(data):

@@ -80,6 +80,7 @@ def test_figure4a(tmp_path):
     picture(figure, tmp_path / "figure")
 
 
+@pytest.mark.slow
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     for stem in ("a", "b"):
         picture(figures.figure5(), tmp_path / stem)
@@ -104,6 +105,7 @@ def colours(images):
 colours.image_shape = (3, 112, 112)
 
 
+@pytest.mark.slow
 def test_figure6(faces, tmp_path):
     figure = figures.figure6([("ArcFace", colours), ("Triplet", colours)], str(faces), limit=50)
     assert [axes.get_title() for axes in figure.axes] == ["ArcFace", "Triplet"]
