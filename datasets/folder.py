@@ -298,7 +298,7 @@ def parser():
 
 def main(arguments=None):
     flags = parser()
-    args = flags.parse_intermixed_args()
+    args = flags.parse_intermixed_args(arguments)
     if not 1 <= args.quality <= 100:
         flags.error(f"--quality {args.quality} is not between 1 and 100")
     if args.min_images < 1 or args.num_workers < 1:

@@ -98,6 +98,8 @@ def test_what_lies_directly_in_a_folder_is_a_command(path):
     arguments = mains[0].args
     assert [argument.arg for argument in arguments.args] == ["arguments"]
     assert [default.value for default in arguments.defaults] == [None]
+    assert any(isinstance(node, ast.Name) and node.id == "arguments" and isinstance(node.ctx, ast.Load)
+               for node in ast.walk(mains[0])), "main() does not read its arguments"
     assert 'if __name__ == "__main__":\n    run_command(main)\n' in path.read_text(encoding="utf-8")
 
 

@@ -266,6 +266,7 @@ def test_without_the_detector(people, tmp_path, monkeypatch):
         detector.mtcnn()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_leaves_no_process(tmp_path, root):
     """Links to one picture, large enough to take some time."""
     source, points, out, number = tmp_path / "images", TEMPLATE * 2 + 50, tmp_path / "out", 600
