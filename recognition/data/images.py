@@ -159,11 +159,11 @@ class TrainIterator(mx.io.DataIter):
             self._close()
             raise StopIteration
         self._advance()
-        label = self._source.getlabel()
-        if label.ndim == 2:
-            label = label[:, 0]
-        self._check(label.asnumpy())
-        return mx.io.DataBatch([self._source.getdata()], [label], pad=self._source.getpad(), index=None)
+        label = self._source.getlabel().asnumpy()
+        label = label[:, 0] if label.ndim == 2 else label
+        self._check(label)
+        # A copy: MXNet reuses the memory of its own label for a later batch, and reports read labels a step late.
+        return mx.io.DataBatch([self._source.getdata()], [mx.nd.array(label)], pad=self._source.getpad(), index=None)
 
     def _turn(self):
         """Return which share this worker has in this epoch."""
