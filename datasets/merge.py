@@ -17,8 +17,9 @@ import numpy as np
 
 from datasets.formats import identity_names, records
 from datasets.formats.embeddings import Embeddings
-from datasets.identities.centres import Identities, nearest
+from datasets.identities.centres import Identities
 from datasets.identities.selection import check_belongs, image_labels, write_selection
+from datasets.identities.similarity import nearest
 from datasets.overlap import SAME, write_table
 from runtime import Failure, run_command
 from runtime.flags import cosine

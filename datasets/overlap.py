@@ -19,8 +19,9 @@ import numpy as np
 from datasets.formats import identity_names, records
 from datasets.formats.embeddings import Embeddings
 from datasets.formats.image_lists import quoted
-from datasets.identities.centres import Identities, closest_images, far_images, pairs_above
+from datasets.identities.centres import Identities, closest_images, far_images
 from datasets.identities.selection import check_belongs, image_labels, write_selection
+from datasets.identities.similarity import pairs_above
 from runtime import Failure, run_command
 from runtime.files import whole_file
 from runtime.flags import cosine

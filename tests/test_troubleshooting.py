@@ -20,7 +20,7 @@ from datasets.checking.record import check_record
 from datasets.faces import detector
 from datasets.faces.crops import Settings
 from datasets.formats import embeddings, pair_lists, records, verification_file
-from datasets.identities import centres, selection
+from datasets.identities import selection, similarity
 from eval import verification
 from eval.networks import checkpoints
 from eval.networks.recogniser import Recogniser
@@ -325,7 +325,7 @@ def embeddings_of_another_record(faces, tmp_path):
 
 @provokes("more than 100000 pairs of identities have a cosine of …")
 def embeddings_that_are_all_alike():
-    centres.pairs_above(np.ones((448, 1), np.float32), None, 0.5)  # 448 · 447 / 2 pairs
+    similarity.pairs_above(np.ones((448, 1), np.float32), None, 0.5)  # 448 · 447 / 2 pairs
 
 
 # Photographs

@@ -42,34 +42,6 @@ def test_centres_equal_those_of_a_loop(crowd, block, monkeypatch):
         np.testing.assert_allclose(found.centres[place], unit([mine.sum(axis=0)])[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("block", [1, 7, 2048])
-@pytest.mark.parametrize("itself", [False, True])
-def test_pairs_equal_those_of_a_loop(block, itself, monkeypatch):
-    monkeypatch.setattr(centres, "BLOCK", block)
-    rng = np.random.RandomState(1)
-    first, second = unit(rng.normal(size=(23, 4))).astype(np.float32), unit(rng.normal(size=(31, 4))).astype(np.float32)
-    other = first if itself else second
-    rows, columns, cosines = centres.pairs_above(first, None if itself else second, 0.7)
-    expected = {(i, j): float(first[i].astype(float) @ other[j]) for i in range(len(first))
-                for j in range(i + 1 if itself else 0, len(other)) if first[i].astype(float) @ other[j] >= 0.7}
-    assert dict.fromkeys(zip(rows.tolist(), columns.tolist())) == dict.fromkeys(expected) and len(rows) == len(expected)
-    np.testing.assert_allclose(cosines, [expected[pair] for pair in zip(rows, columns)], atol=1e-6)
-    assert np.all(np.diff(cosines) <= 0)
-    own = rng.randint(0, len(other), len(first))
-    for excluded in (None, own):
-        places, best = centres.nearest(first, other, excluded)
-        table = first.astype(float) @ other.T.astype(float)
-        if excluded is not None:
-            table[np.arange(len(first)), own] = -9
-        np.testing.assert_array_equal(places, table.argmax(axis=1))
-        np.testing.assert_allclose(best, table.max(axis=1), atol=1e-6)
-
-
-def test_a_threshold_that_selects_everything():
-    with pytest.raises(Failure, match="more than 100 pairs.*higher --threshold"):
-        centres.pairs_above(np.ones((30, 2), np.float32), None, 0.5, most=100)
-
-
 def planted(tmp_path, seed=0):
     """A training set of 30 identities, of which 4, 11 and 25 are the test set's 2, 0 and 5."""
     rng = np.random.RandomState(seed)
