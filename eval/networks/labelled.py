@@ -3,20 +3,13 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.formats import records
+from datasets.formats.labels import class_of
 from datasets.formats.verification_file import decode
-from runtime import Failure
 
 
 def label_of(value, where, classes=None):
-    """Return an image's identity from its label in a record, a number or an array that begins with it.
-
-    Raises Failure where that is not a whole number from 0, below `classes` where those are known.
-    """
-    number = float(np.ravel(value)[0])
-    if not (number >= 0 and number == np.floor(number) and number < (classes or 2**53)):
-        raise Failure(f"{where} has the label {number:g}, which is not one of its identities; get the record and its "
-                      "property file again")
-    return int(number)
+    """Return an image's identity from its label in a record, as `datasets.formats.labels.class_of` does."""
+    return class_of(value, where, classes, known="its identities")
 
 
 def embed_record(embedder, path, batch=256, progress=False):
