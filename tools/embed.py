@@ -32,17 +32,14 @@ BATCH = 256  # images in memory
 def embed_pairs(recogniser, path):
     """Return (blocks, labels, names) of the different images of a verification file."""
     images, issame = verification_file.read(path)
-    first = {}
-    for place, image in enumerate(images):
-        first.setdefault(image, place)
-    number = {image: count for count, image in enumerate(first)}
-    ends = np.array([number[image] for image in images]).reshape(-1, 2)[issame]
+    first, numbers = verification_file.distinct(images)
+    first, ends = first.tolist(), numbers.reshape(-1, 2)[issame]
     joined = coo_matrix((np.ones(len(ends)), ends.T), shape=(len(first), len(first)))
     _, labels = connected_components(joined, directed=False)
 
     def blocks():
-        bar = tqdm(list(first.items()), desc=path, unit="image", leave=False, disable=None)
-        decoded = (verification_file.decode([image], recogniser.image_shape[1], path, place) for image, place in bar)
+        bar = tqdm(first, desc=path, unit="image", leave=False, disable=None)
+        decoded = (verification_file.decode([images[place]], recogniser.image_shape[1], path, place) for place in bar)
         held = []
         for one in decoded:
             held.append(one)
@@ -51,7 +48,7 @@ def embed_pairs(recogniser, path):
                 held = []
         if held:
             yield recogniser(np.concatenate(held))
-    return blocks(), labels, [f"image {place}" for place in first.values()]
+    return blocks(), labels, [f"image {place}" for place in first]
 
 
 def embed_folder(recogniser, folder):

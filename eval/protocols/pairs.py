@@ -6,7 +6,7 @@ from easydict import EasyDict
 from sklearn.preprocessing import normalize
 from tqdm import tqdm
 
-from datasets.formats.verification_file import decode
+from datasets.formats.verification_file import decode, distinct
 from eval.measures.pairs import auc, distances, kfold_accuracy, kfold_tar, unknown_rates
 from runtime import Failure
 
@@ -20,15 +20,11 @@ def _embed(embedder, images, flip, name, progress):
     """
     places = slice(None)
     if isinstance(images, (list, tuple)) and all(isinstance(image, bytes) for image in images):
-        first = {}
-        for place, image in enumerate(images):
-            first.setdefault(image, place)
-        number = {image: count for count, image in enumerate(first)}
-        places = [number[image] for image in images]
-        size = embedder.image_shape[1]
+        first, places = distinct(images)
+        encoded, size = images, embedder.image_shape[1]
         # One at a time, so that a message names the image by its place in the file.
-        images = (decode([image], size, name, place) for image, place in
-                  tqdm(first.items(), desc=name, unit="image", leave=False, disable=None if progress else True))
+        images = (decode([encoded[place]], size, name, place) for place in
+                  tqdm(first.tolist(), desc=name, unit="image", leave=False, disable=None if progress else True))
     parts = embedder.both_flips(images) if flip else (embedder(images),)
     parts = [part[places] for part in parts]
     norms = [np.linalg.norm(part.astype(np.float64), axis=1) for part in parts]
