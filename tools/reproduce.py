@@ -17,7 +17,7 @@ import tempfile
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
 from eval.networks.flags import one_checkpoint
-from eval.protocols.targets import find_targets
+from eval.protocols.targets import find_targets, sets_in
 from eval.reporting import plots
 from recognition import train
 from recognition.config.build import build
@@ -87,12 +87,11 @@ def verification_sets(config):
     """Return a dataset's folder and the names of its verification sets that are there."""
     check_dataset(config)
     folder = config.dataset_path if os.path.isdir(config.dataset_path) else os.path.dirname(config.dataset_path)
-    names = config.targets or sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".bin"))
-    found = [name for name in names if os.path.isfile(os.path.join(folder, f"{name}.bin"))]
+    found, missing = sets_in(folder, config.targets or None)
     if not found:
-        raise Failure(f"{folder} has no verification file {' or '.join(f'{name}.bin' for name in names) or '.bin'}: "
+        raise Failure(f"{folder} has no verification file {' or '.join(f'{name}.bin' for name in missing) or '.bin'}: "
                       "put one there to judge the rows by")
-    return folder, found
+    return folder, list(found)
 
 
 def make_table3(usage, arguments):

@@ -1,4 +1,5 @@
 """The doctor, on the installation that runs the tests and on ones that were spoilt."""
+import errno
 import os
 import re
 import subprocess
@@ -140,6 +141,14 @@ def test_datasets(monkeypatch, tmp_path):
     for name in ("train.idx", "property", "orl.bin"):
         (folder / name).touch()
     assert look().state == "ok" and "verification on orl" in look().found
+    (folder / "gone.bin").symlink_to(tmp_path / "nowhere")
+    (folder / "a.bin").touch()
+    assert look().found.endswith("verification on a, orl")
+
+    def refused(_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(os, "listdir", refused)
+    assert look().state == "note" and look().found == f"{folder}: Permission denied"
 
 
 def test_models_that_cannot_be_written(monkeypatch, tmp_path):
