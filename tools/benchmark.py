@@ -12,14 +12,13 @@ import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
-import importlib.metadata
-import platform
 import time
 from collections import namedtuple
 
 from recognition.config.networks import NETWORKS as KNOWN
 from recognition.reporting.progress import clock
 from runtime import Failure, cores, run_command
+from runtime.environment import installed, processor, versions
 from runtime.files import write_json
 from runtime.flags import positive
 from tools.benchmarking import picture as benchmark_picture
@@ -33,6 +32,8 @@ NETWORKS = {"train": ["y1", "r50", "m1", "vargfacenet", "mnas025"], "embed": ["y
 ROUND = {("train", "y1"): 11, ("train", "r50"): 20, ("train", "m1"): 12, ("train", "vargfacenet"): 11,
          ("train", "mnas025"): 7, ("embed", "y1"): 8, ("embed", "r50"): 10, ("batch1", "y1"): 2.5,
          ("batch1", "r50"): 2.5, ("batch1", "r100"): 3}
+
+PACKAGES = ("mxnet", "numpy", "opencv-python", "torch")  # whose versions the figures depend on
 
 # `rows()` measures and yields them; `seconds` is how long that is expected to take.
 Piece = namedtuple("Piece", "label seconds rows")
@@ -133,26 +134,6 @@ def show_targets(targets):
         print(f"{what:50} {asked:>14} {reached:>9}  {answer}")
 
 
-def processor():
-    """Return the processor's name."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def versions():
-    """Return the versions of what the figures depend on; None for a package that is not installed."""
-    found = {"python": platform.python_version()}
-    for package in ("mxnet", "numpy", "opencv-python", "torch"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
-
-
 def measure(planned):
     """Carry the pieces out, printing rows as they come and, on stderr, how long the rest takes.
 
@@ -231,7 +212,8 @@ def main(arguments=None):
         show_targets(targets)
     if arguments.json:
         write_json(arguments.json, {
-            "processor": processor(), "cores": cores(), "threads": threads, "versions": versions(),
+            "processor": processor(), "cores": cores(), "threads": threads,
+            "versions": {**versions(), **{package: installed(package) for package in PACKAGES}},
             "rounds": arguments.rounds, "seconds": time.perf_counter() - begun, "rows": rows, "targets": targets,
             "failed": failed, "curves": curves})
     if failed:

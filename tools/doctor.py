@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import runtime
 from runtime import nvidia, run_command
-from tools.environment.packages import fits, installed, pins
+from runtime.environment import installed
+from tools.environment.packages import fits, pins
 
 ROOT = Path(runtime.ROOT)
 WIDTH = 100
