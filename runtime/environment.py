@@ -2,6 +2,7 @@
 
 Results are told with these. Nothing here needs a package that is installed.
 """
+import os
 import platform
 import subprocess
 
@@ -51,6 +52,8 @@ def versions(**modules):
 
 def repository(folder):
     """Return the revision of a git checkout, with ``-dirty`` where files were changed, or None where there is none."""
+    if not os.path.exists(os.path.join(folder, ".git")):  # else git describes a repository around the folder
+        return None
     try:
         git = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True,
                              check=False)
