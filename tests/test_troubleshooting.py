@@ -269,6 +269,21 @@ def pairs_of_a_kind_together(model, tmp_path, capsys, monkeypatch):
     return capsys.readouterr().err.splitlines()[-1]
 
 
+@provokes("note: … is not written (…)")
+def no_place_for_results(model, own, tmp_path, capsys):
+    (tmp_path / "evaluations").write_text("")
+    verification.main(["--target", str(own / "tiny.bin"), "--model", "{},{}".format(*model(0))])
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@provokes("note: … is not a file of results (…) and not used")
+def a_damaged_file_of_results(model, own, tmp_path, capsys):
+    (tmp_path / "evaluations").mkdir()
+    (tmp_path / "evaluations" / "tiny.json").write_text('{"benchmark": "tiny", "evalu')
+    verification.main(["--target", str(own / "tiny.bin"), "--model", "{},{}".format(*model(0))])
+    return capsys.readouterr().err.splitlines()[-1]
+
+
 @provokes("… pairs do not make 10 folds … leave the set out with --target")
 def a_verification_file_of_nine_pairs(own, tmp_path):
     images, issame = verification_file.read(own / "tiny.bin")

@@ -41,7 +41,7 @@ from runtime.files import write_json
 from runtime.locks import Taken, alone_with
 
 FOLDER = "evaluations"
-LARGEST = 1 << 28  # bytes of a file of results: that of thousands of evaluations
+LARGEST = 1 << 26  # bytes of a file of results: room for a thousand evaluations
 PATIENCE = 10  # seconds to wait for another process that adds to the same file; it needs some milliseconds
 
 _VALUES = ("accuracy", "std", "auc", "tar", "tar_std", "far", "xnorm")
@@ -93,9 +93,10 @@ def of_pairs(result, checkpoint, data, note=None):
     values = {name: _plain(result[name]) for name in _VALUES}
     reasons = {name: result[_REASONS[name]] if result.get(_REASONS.get(name)) else "it is not finite"
                for name, value in values.items() if value is None}
+    folder, name = os.path.split(os.fspath(checkpoint["prefix"]))
     between = angles.between(result.embeddings[0::2], result.embeddings[1::2])
     return {"protocol": {"name": "pairs", "folds": len(result.accuracies), "far": FAR},
-            "checkpoint": {**checkpoint, "prefix": os.path.abspath(checkpoint["prefix"])}, "flip": bool(result.flip),
+            "checkpoint": {**checkpoint, "prefix": os.path.join(os.path.abspath(folder), name)}, "flip": bool(result.flip),
             "values": values, "reasons": reasons, "note": note,
             "folds": {"accuracies": [_plain(one) for one in result.accuracies],
                       "thresholds": [_plain(one) for one in result.thresholds]},
