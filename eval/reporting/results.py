@@ -96,7 +96,8 @@ def of_pairs(result, checkpoint, data, note=None):
     folder, name = os.path.split(os.fspath(checkpoint["prefix"]))
     between = angles.between(result.embeddings[0::2], result.embeddings[1::2])
     return {"protocol": {"name": "pairs", "folds": len(result.accuracies), "far": FAR},
-            "checkpoint": {**checkpoint, "prefix": os.path.join(os.path.abspath(folder), name)}, "flip": bool(result.flip),
+            "checkpoint": {**checkpoint, "prefix": os.path.join(os.path.abspath(folder), name)},
+            "flip": bool(result.flip),
             "values": values, "reasons": reasons, "note": note,
             "folds": {"accuracies": [_plain(one) for one in result.accuracies],
                       "thresholds": [_plain(one) for one in result.thresholds]},
