@@ -10,6 +10,7 @@ from easydict import EasyDict
 from sklearn.preprocessing import normalize
 
 from datasets.identities import similarity
+from eval.measures.finite import check_finite
 from runtime import Failure
 
 BLOCK = 2048  # rows in memory at a time: 8 MB in float64 at 512-D
@@ -72,9 +73,7 @@ def _store(file, batches):
     """Write normalised embeddings to a file, float32; return their labels (N,) and their length D."""
     owners, width = [np.zeros(0, np.int64)], None
     for embeddings, labels in batches:
-        if not np.isfinite(embeddings).all():
-            raise Failure("the network gives embeddings that are not finite; its training had diverged, so take "
-                          "an earlier checkpoint")
+        check_finite(embeddings)
         width = embeddings.shape[1]
         file.write(normalize(embeddings).astype(np.float32).tobytes())
         owners.append(np.asarray(labels, np.int64))

@@ -1,7 +1,6 @@
 """From photographs to embeddings with a checkpoint: what comparing, searching and embedding folders share."""
 import os
 
-import numpy as np
 from sklearn.preprocessing import normalize
 
 from datasets.faces.align import align, find_face
@@ -86,11 +85,7 @@ class Recogniser:
         Failure
             The network gives values that are not finite.
         """
-        embeddings = sum(self.embedder.both_flips(faces)) if self.flip else self.embedder(faces)
-        if not np.isfinite(embeddings).all():
-            raise Failure(f"{self.prefix}, epoch {self.epoch}: the network gives embeddings that are not finite; its "
-                          "training had diverged, so take an earlier checkpoint")
-        return normalize(embeddings)
+        return normalize(self.embedder.embed(faces, self.flip, f"{self.prefix}, epoch {self.epoch}"))
 
 
 def people(folder):

@@ -6,7 +6,7 @@ colour (the colours are Okabe and Ito's, which the colour-blind can tell apart),
 import numpy as np
 
 from eval.measures import angles
-from eval.networks import labelled
+from eval.networks import sources
 from eval.reporting import plots, results
 from recognition.config.losses import LOSSES
 from recognition.losses import classification
@@ -128,7 +128,7 @@ def figure6(models, record, limit=500_000, seed=0, progress=False):
     """
     figure, panels = _angle_panels(len(models))
     for axes, (title, embedder) in zip(panels, models):
-        embeddings, labels = zip(*labelled.embed_record(embedder, record, progress=progress))
+        embeddings, labels = zip(*sources.embedded(embedder, sources.Record(record), progress))
         pairs = angles.pair_angles(np.concatenate(embeddings), np.concatenate(labels), limit, seed)
         if not len(pairs[0]) or not len(pairs[1]):
             raise Failure(f"{record}: {'genuine' if not len(pairs[0]) else 'impostor'} pairs need "

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from eval.measures import angles
-from eval.networks import checkpoints, labelled
+from eval.networks import checkpoints, sources
 from eval.networks.checkpoint_files import read_params
 from eval.networks.embedder import Embedder
 from eval.reporting.paper_numbers import paper
@@ -94,12 +94,12 @@ def table3(models, data, held_out=None, context=None, folder=None, progress=Fals
         if name in columns:
             name = f"{prefix},{epoch}"
         embedder = Embedder(*checkpoints.load(prefix, epoch), context)
-        found = angles.statistics(labelled.embed_record(embedder, data, progress=progress), classifier(prefix, epoch),
-                                  folder)
+        found = angles.statistics(sources.embedded(embedder, sources.Record(data), progress),
+                                  classifier(prefix, epoch), folder)
         column = {row: found[key] for row, key in STATISTICS.items()}
         column.update(Intra2=None, Inter2=None, data=_counts(found))
         if held_out:
-            found = angles.statistics(labelled.embed_record(embedder, held_out, progress=progress), folder=folder)
+            found = angles.statistics(sources.embedded(embedder, sources.Record(held_out), progress), folder=folder)
             column.update(Intra2=found.intra, Inter2=found.inter, held_out=_counts(found))
         columns[name] = column
     return columns
