@@ -88,32 +88,6 @@ class Recogniser:
         return normalize(self.embedder.embed(faces, self.flip, f"{self.prefix}, epoch {self.epoch}"))
 
 
-def people(folder):
-    """List photographs of people: `FOLDER/person/*.jpg`.
-
-    Returns
-    -------
-    list of (str, list of str)
-        People in alphabetical order, with the paths of their pictures; none is empty.
-
-    Raises
-    ------
-    Failure
-        There is nobody.
-    """
-    if not os.path.isdir(folder):
-        raise Failure(f"{folder} is no folder: name one that has a folder of photographs for each person")
-    found = []
-    for person in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
-        place = os.path.join(folder, person)
-        names = sorted(entry.name for entry in os.scandir(place) if entry.name.lower().endswith(images.SUFFIXES))
-        found += [(person, [os.path.join(place, name) for name in names])] if names else []
-    if not found:
-        raise Failure(f"{folder} has no folders with photographs: there has to be one for each person, "
-                      f"{os.path.join(folder, 'NAME')}/*.jpg")
-    return found
-
-
 def add_flags(parser, model_required=True):
     """Add the flags of a checkpoint and of how it is used to a command's parser."""
     parser.add_argument("--model", type=one_checkpoint, required=model_required, metavar="PREFIX,EPOCH",

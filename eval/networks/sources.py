@@ -14,11 +14,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from datasets.formats import identity_names, records, verification_file
+from datasets.formats import identity_names, images, records, verification_file
 from datasets.formats.labels import class_of
 from datasets.identities.selection import image_labels
 from eval.networks.embedder import summed
-from eval.networks.recogniser import people
 from runtime import Failure
 
 BATCH = 256  # images in memory
@@ -109,9 +108,9 @@ class Source:
 
     def _batch(self, held, end):
         used = [one for one in held if one[2] is not None]
-        images = np.stack([image for _, _, image in used]) if used else np.empty((0, self.size, self.size, 3), np.uint8)
+        pixels = np.stack([image for _, _, image in used]) if used else np.empty((0, self.size, self.size, 3), np.uint8)
         return Batch(np.array([place for place, _, _ in used], np.int64),
-                     np.array([label for _, label, _ in used], np.int64), images, end)
+                     np.array([label for _, label, _ in used], np.int64), pixels, end)
 
 
 def label_of(value, where, classes=None):
@@ -175,7 +174,7 @@ class Encoded(Source):
 
     Parameters
     ----------
-    images : list of bytes
+    encoded : list of bytes
     path : str
         What messages call the list.
     size : int
@@ -188,10 +187,10 @@ class Encoded(Source):
 
     kind = "verification file"
 
-    def __init__(self, images, path, size=112):
+    def __init__(self, encoded, path, size=112):
         super().__init__(path, size)
-        self._images = images
-        self._first, self.places = verification_file.distinct(images)
+        self._encoded = encoded
+        self._first, self.places = verification_file.distinct(encoded)
         self.labels = np.arange(len(self._first))
         self.people = {}
 
@@ -203,14 +202,14 @@ class Encoded(Source):
     @property
     def digest(self):
         digest = hashlib.sha256(f"{self.size}\n".encode() + self.labels.astype("<i8").tobytes())
-        for image in (self._images[number] for number in self._first.tolist()):
-            digest.update(len(image).to_bytes(8, "little") + image)
+        for number in self._first.tolist():
+            digest.update(f"{number} {len(self._encoded[number])}\n".encode() + self._encoded[number])
         return digest.hexdigest()
 
     def _rows(self, start):
         for number, label in zip(self._first[start:].tolist(), self.labels[start:].tolist()):
             # One at a time, so that a message names the image by its place in the file.
-            yield label, verification_file.decode([self._images[number]], self.size, self.path, number)[0]
+            yield label, verification_file.decode([self._encoded[number]], self.size, self.path, number)[0]
 
 
 class VerificationFile(Encoded):
@@ -223,11 +222,37 @@ class VerificationFile(Encoded):
     """
 
     def __init__(self, path, size=112):
-        images, issame = verification_file.read(path)
-        super().__init__(images, path, size)
+        encoded, issame = verification_file.read(path)
+        super().__init__(encoded, path, size)
         ends = self.places.reshape(-1, 2)[issame]
         joined = coo_matrix((np.ones(len(ends)), ends.T), shape=(len(self._first), len(self._first)))
         self.labels = connected_components(joined, directed=False)[1].astype(np.int64)
+
+
+def people(folder):
+    """List photographs of people: `FOLDER/person/*.jpg`.
+
+    Returns
+    -------
+    list of (str, list of str)
+        People in alphabetical order, with the paths of their pictures; none is empty.
+
+    Raises
+    ------
+    Failure
+        There is nobody.
+    """
+    if not os.path.isdir(folder):
+        raise Failure(f"{folder} is no folder: name one that has a folder of photographs for each person")
+    found = []
+    for person in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
+        place = os.path.join(folder, person)
+        names = sorted(entry.name for entry in os.scandir(place) if entry.name.lower().endswith(images.SUFFIXES))
+        found += [(person, [os.path.join(place, name) for name in names])] if names else []
+    if not found:
+        raise Failure(f"{folder} has no folders with photographs: there has to be one for each person, "
+                      f"{os.path.join(folder, 'NAME')}/*.jpg")
+    return found
 
 
 class Folder(Source):
