@@ -27,7 +27,7 @@ HEADER = 128  # bytes of X.npy before the first row, as np.save writes them for 
 _LARGEST = 1 << 26  # bytes of X.json: five million images that could not be used
 HOW = "make it with tools/embed.py"
 LABELS_HOW = "without it, the same tools/embed.py command writes it again"
-REMOVE = "remove its files, or name another one with --output"
+REMOVE = "remove it and its .json, or name another one with --output"
 
 
 class State(NamedTuple):

@@ -26,7 +26,7 @@ from datasets.formats.image_lists import quoted
 from runtime import Failure
 from runtime.files import NO_ROOM, named
 
-SECONDS = 2.0  # of work that a kill can cost; counting rows takes some milliseconds
+SECONDS = 2.0  # of work that a kill can cost, or else one batch; counting rows takes some milliseconds
 
 
 def write(path, recogniser, source, seconds=SECONDS, progress=False):
@@ -106,7 +106,7 @@ def _begin(path, wanted):
     if found is None:
         if os.path.exists(path):
             raise Failure(f"{path} is there, and {os.path.basename(state_path(path))}, which would say what it holds, "
-                          f"is not: {REMOVE}")
+                          "is not: remove it, or name another one with --output")
         write_state(path, wanted)  # before X.npy, so that a run that is killed between the two resumes
         return wanted
     if found.fingerprint != wanted.fingerprint:
