@@ -19,20 +19,13 @@ from tqdm import tqdm
 
 from datasets.formats import identity_names, images, records
 from datasets.formats.image_lists import finder, read_list
+from datasets.formats.labels import class_of
 from runtime import Failure, run_command, shown
 from runtime.files import whole_file
 from runtime.locks import NAME, alone
 
 LIST = "images.lst"
 OTHER = "name another folder"
-
-
-def _class(label, where):
-    """Return the class that a label is or begins with."""
-    first = float(np.ravel(label)[0])
-    if not (0 <= first < records.LARGEST and first == int(first)):
-        raise Failure(f"{where} has the label {first:g}, which is no class: 0, 1, 2, …")
-    return int(first)
 
 
 def _numbers(label):
@@ -76,7 +69,7 @@ def unpack(record, folder, progress=False):
     with alone(part, OTHER):
         with whole_file(os.path.join(part, LIST), "w") as lines:
             for key, label, image in _bar(records.iterate(layout), "unpacking", len(layout.images), progress):
-                identity = _class(label, f"{layout.record}: image {key}")
+                identity = class_of(label, f"{layout.record}: image {key}")
                 if not image:
                     raise Failure(f"{layout.record}: record {key} holds no image; "
                                   f"`python datasets/check.py {layout.record}` lists all like it")
@@ -198,7 +191,7 @@ def _regroup(labels, read, name, output, source, progress, names):
     `read(row)` gives the bytes of an image of the source, `name(row)` what to call it; `labels` has a value a row.
     `names` has label → name of the source's identities and a note, as `identity_names.read` returns them.
     """
-    own = np.array([_class(label, f"{source}: {name(row)}") for row, label in enumerate(labels)])
+    own = np.array([class_of(label, f"{source}: {name(row)}") for row, label in enumerate(labels)])
     classes, new, counts = np.unique(own, return_inverse=True, return_counts=True)
     order = np.argsort(own, kind="stable").tolist()
     became_png = collections.Counter()

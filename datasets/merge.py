@@ -16,11 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.formats import identity_names, records
-from datasets.formats.embeddings import Embeddings
-from datasets.identities.centres import Identities, nearest
+from datasets.formats.embeddings import Embeddings, check_comparable
+from datasets.identities.centres import Identities
 from datasets.identities.selection import check_belongs, image_labels, write_selection
+from datasets.identities.similarity import nearest
 from datasets.overlap import SAME, write_table
-from runtime import Failure, run_command
+from runtime import run_command
 from runtime.flags import cosine
 from runtime.locks import alone
 
@@ -111,7 +112,7 @@ def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("records", nargs="+", metavar="DIR", help="the folders of the records, in order")
     parser.add_argument("--output", required=True, metavar="DIR", help="the folder to write")
-    parser.add_argument("--embeddings", nargs="+", metavar="NPZ", help="embeddings of each record, in the same order")
+    parser.add_argument("--embeddings", nargs="+", metavar="FILE", help="embeddings of each record, in the same order")
     parser.add_argument("--same", choices=("merge", "drop", "keep"), help="what becomes of an identity that an earlier "
                         "record has too (default: merge with --embeddings)")
     parser.add_argument("--threshold", type=cosine, default=SAME, help="least cosine similarity of the centres of two "
@@ -131,11 +132,10 @@ def parse_arguments(arguments=None):
 def _compare(options, layouts, labels, people):
     """Return what `find_same` finds in the records' embeddings."""
     files = [Embeddings(path) for path in options.embeddings]
-    for layout, own, file in zip(layouts, labels, files):
+    for place, (layout, own, file) in enumerate(zip(layouts, labels, files)):
         check_belongs(layout, own, file)
-        if file.dimension != files[0].dimension:
-            raise Failure(f"{files[0].path} has embeddings of {files[0].dimension} numbers, and {file.path} of "
-                          f"{file.dimension}: make all with one network")
+        for earlier in files[:place]:
+            check_comparable(earlier, file, "all")
     sets = [Identities(file, progress=True) for file in files]
     return find_same(sets, options.records, options.threshold, people)
 

@@ -17,11 +17,12 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.formats import identity_names, records
-from datasets.formats.embeddings import Embeddings
+from datasets.formats.embeddings import Embeddings, check_comparable
 from datasets.formats.image_lists import quoted
-from datasets.identities.centres import Identities, closest_images, far_images, pairs_above
+from datasets.identities.centres import Identities, closest_images, far_images
 from datasets.identities.selection import check_belongs, image_labels, write_selection
-from runtime import Failure, run_command
+from datasets.identities.similarity import pairs_above
+from runtime import run_command
 from runtime.files import whole_file
 from runtime.flags import cosine
 from runtime.locks import alone
@@ -86,11 +87,9 @@ def find_pairs(train, identities, test, others, threshold):
     Raises
     ------
     Failure
-        The embeddings have different lengths, or the threshold selects more pairs than can be meant.
+        The embeddings are of two networks, or the threshold selects more pairs than can be meant.
     """
-    if train.dimension != test.dimension:
-        raise Failure(f"{train.path} has embeddings of {train.dimension} numbers, and {test.path} of {test.dimension}: "
-                      "make both with one network")
+    check_comparable(train, test)
     itself = identities is others
     rows, columns, cosines = pairs_above(identities.centres, None if itself else others.centres, threshold,
                                          progress=True)
@@ -228,11 +227,13 @@ def compare(options):
     train = Embeddings(options.train)
     if options.record:  # its names are newer than those in the embeddings
         train.identity_names.update(identity_names.of_record(records.record_path(options.record), train.labels))
+    tests = [Embeddings(path) for path in options.tests]
+    for test in tests:  # before the minutes that large files take
+        check_comparable(train, test)
     identities = Identities(train, progress=True)
     print(f"{train.path}: {len(train)} images of {len(identities.labels)} identities")
     found = []
-    for path in options.tests:
-        test = Embeddings(path)
+    for path, test in zip(options.tests, tests):
         others = Identities(test, progress=True)
         pairs = find_pairs(train, identities, test, others, options.threshold)
         _show(f"{path}: {len({pair.identity for pair in pairs})} identities of {train.path} are among its "

@@ -7,6 +7,7 @@
 
 The first is judged on lfw, cfp_fp and agedb_30; the third takes the newest checkpoint under models/ and a single crop
 of each image, as the paper does, where the original's scripts sum the embeddings of the image and its mirror image.
+Results are kept beside the checkpoint, in PREFIX's folder: evaluations/lfw.json, and so on.
 The last also writes the threshold at which one impostor pair in a thousand is accepted to a file beside the checkpoint,
 for tools/compare.py and tools/gallery.py.
 """
@@ -18,15 +19,15 @@ import math
 
 import numpy as np
 
-from datasets.checking.pairs import fold_faults
-from datasets.formats.folds import fold_counts, usable_folds
+from datasets.formats.folds import usable_folds
 from datasets.formats.verification_file import read
 from eval.networks.batch_size import best_batch_size
 from eval.networks.checkpoints import fingerprint, load, newest, parse
 from eval.networks.embedder import Embedder
+from eval.protocols.folds import distrust_of
 from eval.protocols.pairs import format_auc, format_lines, verify
 from eval.protocols.targets import DEFAULT_TARGETS, find_targets
-from eval.reporting import calibration
+from eval.reporting import calibration, results
 from eval.reporting.worst_pairs import draw_worst_pairs
 from runtime import ROOT, Failure, run_command
 from runtime.devices import parse_context
@@ -59,7 +60,8 @@ def parse_arguments(arguments=None):
     parser.add_argument("--calibrate", type=rate, metavar="FAR", help="also write the threshold of this false accept "
                         "rate, over the pairs of all targets")
     parser.add_argument("--calibration", metavar="FILE", help="where to write it (default: PREFIX-NNNN-threshold.json)")
-    parser.add_argument("--json", metavar="OUT", help="write the results to this file, too")
+    parser.add_argument("--json", metavar="OUT", help="write the results to this file, too (always: to the folder "
+                        "evaluations beside the checkpoint)")
     options = parser.parse_args(arguments)
     if options.target is not None and not options.target.strip(" ,"):
         parser.error("--target names no verification file")
@@ -91,24 +93,6 @@ def _check_folds(path, issame, nfolds):
                       f"{usable_folds(issame, len(issame)) or 1}, or a file of at least {nfolds} pairs")
 
 
-def _distrust(issame, nfolds):
-    """Return why the k-fold accuracy of a set is not to be trusted, and what to do, as text; None if it is.
-
-    A fold that lacks a kind of pair is judged by a threshold that comes from another mixture of pairs.
-    """
-    counts = fold_counts(issame, nfolds)
-    if counts.all():
-        return None
-    reason = f"the {nfolds}-fold accuracy is not to be trusted: {'; '.join(fold_faults(issame, nfolds))}."
-    if not counts.any(axis=1).all():
-        return f"{reason} Add pairs of that kind."
-    few = counts.sum(axis=1).min() < nfolds
-    build = "Add pairs of that kind" if few else \
-        "Build the file again with `python datasets/pairs.py`, which deals the pairs over the folds"
-    fewer = usable_folds(issame, nfolds - 1)
-    return f"{reason} {build}{f', or verify with --nfolds {fewer}' if fewer else ', or go by the AUC'}."
-
-
 def _write_mode(options, name, path, images, issame, result):
     """Write what --mode 1 or 2 asks for beside the measures."""
     os.makedirs(options.output, exist_ok=True)
@@ -131,13 +115,13 @@ def _summary(name, path, prefix, epoch, result):
     return {"target": name, "path": path, "model": prefix, "epoch": epoch, **kept}
 
 
-def _calibrate(options, results):
+def _calibrate(options, verified):
     """Write the threshold of the false accept rate asked for, and say what it is."""
     epoch, = options.epochs
     sets = [{"name": name, "path": os.path.abspath(path), "genuine": int(issame.sum()),
-             "impostors": int((~issame).sum())} for name, path, issame, _ in results]
+             "impostors": int((~issame).sum())} for name, path, issame, _ in verified]
     made = calibration.calibrate(
-        np.concatenate([dist for *_, dist in results]), np.concatenate([issame for *_, issame, _ in results]),
+        np.concatenate([dist for *_, dist in verified]), np.concatenate([issame for *_, issame, _ in verified]),
         options.calibrate, sets, not options.no_flip,
         {"prefix": options.prefix, "epoch": epoch, "fingerprint": options.fingerprint})
     calibration.write(options.calibration, made)
@@ -148,8 +132,7 @@ def _calibrate(options, results):
 def _load(options, epoch, embedder):
     """Return an embedder with the parameters of an epoch: the one that is there, where there is one."""
     symbol, arg_params, aux_params = load(options.prefix, epoch)
-    if options.calibrate is not None:
-        options.fingerprint = fingerprint(arg_params, aux_params)
+    options.fingerprint = fingerprint(arg_params, aux_params)
     print("loading", options.prefix, epoch, flush=True)
     if embedder is None:
         context = options.contexts[0]
@@ -177,12 +160,14 @@ def main(arguments=None):
     for name, path in targets:
         images, issame = read(path)
         _check_folds(path, issame, options.nfolds)
-        distrust = _distrust(issame, options.nfolds)
+        distrust, data = distrust_of(issame, options.nfolds), results.data_of(path, len(issame))
         for epoch in options.epochs:
             if epoch != loaded:
                 embedder, loaded = _load(options, epoch, embedder), epoch
             result = verify(embedder, images, issame, options.nfolds, not options.no_flip, path, progress=True)
             print("\n".join([*format_lines(name, None, result), format_auc(name, result)]), flush=True)
+            checkpoint = {"prefix": options.prefix, "epoch": epoch, "fingerprint": options.fingerprint}
+            results.keep(options.prefix, name, results.of_pairs(result, checkpoint, data, distrust))
             if options.mode:
                 _write_mode(options, name, path, images, issame, result)
             pairs.append((name, path, issame, result.distances))

@@ -13,7 +13,7 @@ from runtime import Failure
 from runtime.locks import leads_to, lock
 
 # What a write says where there is no room, the disk's or the user's.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _open_temporary(path):
@@ -41,7 +41,7 @@ def _open_temporary(path):
 
 
 @contextlib.contextmanager
-def _named(path, kinds=None):
+def named(path, kinds=None):
     """Give errors of the system that name no file this path: all, or those whose number is one of `kinds`."""
     try:
         yield
@@ -74,14 +74,14 @@ def whole_path(path):
     if os.path.isdir(path):
         raise Failure(f"{path} is a folder: name a file")
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-        with _named(path, _NO_ROOM):
+        with named(path, NO_ROOM):
             yield path
         return
     descriptor, temporary = _open_temporary(path)
     try:
-        with _named(path, _NO_ROOM):
+        with named(path, NO_ROOM):
             yield temporary
-        with _named(path), open(temporary, "rb+") as written:
+        with named(path), open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except BaseException:

@@ -25,6 +25,10 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a link o
 _TRIES = 100
 
 
+class Taken(Failure):
+    """Another process holds it."""
+
+
 def lock(descriptor):
     """Lock an open file for this process alone; False where another holds it."""
     try:
@@ -62,8 +66,10 @@ def alone(folder, advice="end it"):
 
     Raises
     ------
+    Taken
+        Another process holds it. This is a Failure, too.
     Failure
-        Another process holds it, or it cannot be made or written.
+        It cannot be made or written.
     """
     folder = os.fspath(folder)
     made = not os.path.lexists(folder)
@@ -115,8 +121,7 @@ def _acquire(folder, path, what, advice):
             raise Failure(f"{what} cannot be written ({reason}): make it writable, or {advice}") from None
         try:
             if not lock(descriptor):
-                raise Failure(f"{what} is being written by another process{_owner(descriptor)}: wait for it, or "
-                              f"{advice}")
+                raise Taken(f"{what} is being written by another process{_owner(descriptor)}: wait for it, or {advice}")
             if leads_to(path, descriptor):  # else its last owner removed it after it was opened here
                 _sign(descriptor)
                 return descriptor

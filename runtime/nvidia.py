@@ -7,6 +7,8 @@ import ctypes
 import os
 import sys
 
+from runtime.environment import installed
+
 GPU_BUILD = "mxnet-cu112"
 DRIVER = "libcuda.so.1"  # comes with NVIDIA's driver, never as a wheel
 
@@ -35,12 +37,7 @@ LIBRARIES = (
 
 def gpu_build():
     """Return whether MXNet's GPU build is what is installed."""
-    from importlib import metadata
-    try:
-        metadata.version(GPU_BUILD)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    return installed(GPU_BUILD) is not None
 
 
 def load():

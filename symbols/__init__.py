@@ -15,9 +15,10 @@ NETWORKS = {module.__name__.rpartition(".")[2]: module.features
             for module in (fresnet, fmobilefacenet, fmobilenet, fdensenet, fmnasnet, vargfacenet)}
 
 DEFAULTS = {"num_layers": None, "net_unit": 3, "net_input": 1, "net_output": "E", "net_act": "prelu", "net_se": 0,
-            "net_multiplier": 1.0, "net_blocks": (1, 4, 6, 2), "emb_size": 512, "densenet_dropout": 0.0,
+            "net_multiplier": 1.0, "net_blocks": (1, 4, 6, 2), "emb_size": 512, "densenet_dropout": None,
             "bn_mom": 0.9, "workspace": 256}
-DEPTHS = {"fresnet": 100, "fdensenet": 169}  # where num_layers is left out
+# Where a setting is left out that only this network has.
+OWN_DEFAULTS = {"fresnet": {"num_layers": 100}, "fdensenet": {"num_layers": 169, "densenet_dropout": 0.0}}
 
 
 def _is(kind, value):
@@ -63,7 +64,7 @@ def _checked(net_name, settings):
         valid, words = RULES[key]
         if not valid(value):
             raise ValueError(f"{key}={value!r}: it must be {words}")
-    return {**DEFAULTS, "num_layers": DEPTHS.get(net_name), **given}
+    return {**DEFAULTS, **OWN_DEFAULTS.get(net_name, {}), **given}
 
 
 def get_symbol(net_name, **settings):

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import folder, pairs
+from datasets import folder, overlap, pairs
 from datasets.checking.findings import Findings
 from datasets.checking.record import check_record
 from datasets.faces import detector
 from datasets.faces.crops import Settings
 from datasets.formats import embeddings, pair_lists, records, verification_file
-from datasets.identities import centres, selection
+from datasets.identities import selection, similarity
 from eval import verification
 from eval.networks import checkpoints
 from eval.networks.recogniser import Recogniser
@@ -33,6 +33,7 @@ from runtime import Failure, mx
 from runtime.locks import alone
 from symbols import get_symbol
 from tools import compare, gallery
+from tools import embed as tools_embed
 
 HEADING = "## When something goes wrong\n"
 
@@ -263,6 +264,21 @@ def pairs_of_a_kind_together(model, tmp_path, capsys):
     return capsys.readouterr().err.splitlines()[-1]
 
 
+@provokes("note: … is not written (…)")
+def no_place_for_results(model, own, tmp_path, capsys):
+    (tmp_path / "evaluations").write_text("")
+    verification.main(["--target", str(own / "tiny.bin"), "--model", "{},{}".format(*model(0))])
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@provokes("note: … is not a file of results (…) and not used")
+def a_damaged_file_of_results(model, own, tmp_path, capsys):
+    (tmp_path / "evaluations").mkdir()
+    (tmp_path / "evaluations" / "tiny.json").write_text('{"benchmark": "tiny", "evalu')
+    verification.main(["--target", str(own / "tiny.bin"), "--model", "{},{}".format(*model(0))])
+    return capsys.readouterr().err.splitlines()[-1]
+
+
 @provokes("… pairs do not make 10 folds … leave the set out with --target")
 def a_verification_file_of_nine_pairs(own, tmp_path):
     images, issame = verification_file.read(own / "tiny.bin")
@@ -310,6 +326,60 @@ def another_checkpoint_than_the_gallerys(model, people, run, tmp_path):
         "--model", "{},{}".format(*model(1)))
 
 
+@pytest.fixture
+def store(people, model, tmp_path):
+    """Embed a folder of photographs by a checkpoint, with more flags: store(0) begins or resumes x.npy."""
+    photographs = people(112)
+
+    def make(seed, *flags, output="x.npy"):
+        tools_embed.main(["--model", "{},{}".format(*model(seed)), "--data", str(photographs), "--aligned",
+                          "--output", str(tmp_path / output), *flags])
+    return make
+
+
+@provokes("… are of two networks …, whose embeddings cannot be compared …")
+def embeddings_of_two_networks(store, tmp_path):
+    store(0)
+    store(1, output="y.npz")
+    overlap.main([str(tmp_path / "x.npy"), str(tmp_path / "y.npz")])
+
+
+@provokes("… was made with mirror images, and … without …")
+def embeddings_with_and_without_flips(store, tmp_path):
+    store(0)
+    store(0, "--no-flip", output="y.npy")
+    overlap.main([str(tmp_path / "x.npy"), str(tmp_path / "y.npy")])
+
+
+@provokes("… holds embeddings of another network …")
+def resuming_with_another_checkpoint(store):
+    store(0)
+    store(1)
+
+
+@provokes("… holds embeddings … mirror images: …")
+def resuming_without_flips(store):
+    store(0)
+    store(0, "--no-flip")
+
+
+@provokes("… holds embeddings of the …, which has changed since …")
+def resuming_after_a_photograph_came(store, tmp_path):
+    store(0)
+    shutil.copy(tmp_path / "people" / "p0" / "a.png", tmp_path / "people" / "p0" / "b.png")
+    store(0)
+
+
+@provokes("… is not finished: it has … of … images …")
+def embeddings_that_are_not_all_there(store, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        def interrupted(*_):
+            raise KeyboardInterrupt
+        patch.setattr(Recogniser, "face", interrupted)
+        store(0)
+    overlap.main([str(tmp_path / "x.npy")] * 2)
+
+
 @provokes("… does not belong to …: it has … images, and the record …")
 def embeddings_of_another_record(faces, tmp_path):
     embeddings.write(tmp_path / "other.npz", [np.eye(3)], [0, 1, 2])
@@ -319,7 +389,7 @@ def embeddings_of_another_record(faces, tmp_path):
 
 @provokes("more than 100000 pairs of identities have a cosine of …")
 def embeddings_that_are_all_alike():
-    centres.pairs_above(np.ones((448, 1), np.float32), None, 0.5)  # 448 · 447 / 2 pairs
+    similarity.pairs_above(np.ones((448, 1), np.float32), None, 0.5)  # 448 · 447 / 2 pairs
 
 
 # Photographs

@@ -4,22 +4,21 @@
     python tools/benchmark.py --only train,embed --networks y1 --rounds 9 --json benchmark.json
     python tools/benchmark.py --only none --picture docs/throughput.png
 
-Each row is a ratio within one run: what is compared has a process of its own, works alone and in turns, and counts
-with the median of its turns. On a shared machine only ratios hold. `plain` is the network's graph as it is saved,
-`plain, fused` the same with the operators fused that MXNet fuses by itself.
+Each row but the index's is a ratio within one run. What is compared has a process of its own, works alone and in turns,
+and counts with the median of its turns. On a shared machine only ratios hold. `plain` is the network's graph as it is
+saved, `plain, fused` the same with the operators fused that MXNet fuses by itself.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse
-import importlib.metadata
-import platform
 import time
 from collections import namedtuple
 
 from recognition.config.networks import NETWORKS as KNOWN
 from recognition.reporting.progress import clock
 from runtime import Failure, cores, run_command
+from runtime.environment import installed, processor, versions
 from runtime.files import write_json
 from runtime.flags import positive
 from tools.benchmarking import picture as benchmark_picture
@@ -34,28 +33,10 @@ ROUND = {("train", "y1"): 11, ("train", "r50"): 20, ("train", "m1"): 12, ("train
          ("train", "mnas025"): 7, ("embed", "y1"): 8, ("embed", "r50"): 10, ("batch1", "y1"): 2.5,
          ("batch1", "r50"): 2.5, ("batch1", "r100"): 3}
 
+PACKAGES = ("mxnet", "numpy", "opencv-python", "torch")  # whose versions the figures depend on
+
 # `rows()` measures and yields them; `seconds` is how long that is expected to take.
 Piece = namedtuple("Piece", "label seconds rows")
-
-# (which row, its column, the least and the most that is asked of it)
-TARGETS = [
-    ({"section": "train", "network": "y1", "batch": 16, "right": "plain"}, "ratio", 4.8, None),
-    ({"section": "train", "network": "r50", "batch": 8, "right": "plain"}, "ratio", 1.5, None),
-    ({"section": "train", "network": "r50", "batch": 8, "right": "PyTorch"}, "ratio", 1.3, None),
-    ({"section": "train", "network": "m1", "batch": 16, "right": "plain"}, "ratio", 4.2, None),
-    ({"section": "train", "network": "vargfacenet", "batch": 16, "right": "plain"}, "ratio", 3.3, None),
-    ({"section": "train", "network": "mnas025", "batch": 16, "right": "plain"}, "ratio", 1.3, None),
-    ({"section": "train", "network": "r50", "batch": 8, "right": "SGEMM peak"}, "ratio", 1.0, None),
-    ({"section": "train", "network": "y1", "batch": 16, "right": "SGEMM peak"}, "ratio", 0.55, None),
-    ({"section": "embed", "network": "y1", "batch": 16, "right": "plain"}, "ratio", 2.2, None),
-    ({"section": "embed", "network": "y1", "batch": 16, "right": "plain, fused"}, "ratio", 2.2, None),
-    ({"section": "embed", "network": "r50", "batch": 8, "right": "plain"}, "ratio", 1.4, None),
-    ({"section": "embed", "network": "r50", "batch": 8, "right": "plain, fused"}, "ratio", 1.4, None),
-    ({"section": "embed", "network": "r50", "batch": 8, "right": "PyTorch"}, "ratio", 1.3, None),
-    ({"section": "verification", "right": "ours"}, "ratio", 50, None),
-    ({"section": "index", "unit": "s"}, "left_value", None, 20),
-    ({"section": "index", "unit": "GB"}, "left_value", None, 1.5),
-]
 
 
 def pieces(sections, networks, batch_size, threads, rounds):
@@ -98,7 +79,8 @@ def shown(row):
     """Return a row as a line of the table."""
     spread = "" if row.lowest is None else f"{row.lowest:.2f}–{row.highest:.2f}"
     ratio = "–" if row.ratio is None else f"{row.ratio:.2f}"
-    return (f"{row.label:46} {f'{row.left} ÷ {row.right}':22} {figure(row.left_value):>7} {figure(row.right_value):>7} "
+    compared = row.left if row.right is None else f"{row.left} ÷ {row.right}"
+    return (f"{row.label:46} {compared:22} {figure(row.left_value):>7} {figure(row.right_value):>7} "
             f"{row.unit:9} {ratio:>7}  {spread:14} {row.note}").rstrip()
 
 
@@ -106,51 +88,6 @@ def plain_values(row):
     """Return a row as a dict of plain values."""
     values = row._asdict()
     return {**values.pop("facts"), **values}
-
-
-def judged(rows):
-    """Return what was asked and what was reached, as dicts, one for each of `TARGETS`."""
-    found = []
-    for which, column, least, most in TARGETS:
-        reached = next((row[column] for row in rows if row.get(column) is not None
-                        and all(row.get(key) == value for key, value in which.items())), None)
-        met = None if reached is None else (least is None or reached >= least) and (most is None or reached <= most)
-        found.append({**which, "at_least": least, "at_most": most, "reached": reached, "met": met})
-    return found
-
-
-def show_targets(targets):
-    """Print the table of what was asked and what was reached."""
-    print(f"\n{'target':50} {'asked':>14} {'reached':>9}")
-    for target in targets:
-        what = target["section"]
-        if "network" in target:
-            what += f" {target['network']}, batch {target['batch']}: ours ÷ {target['right']}"
-        unit = f" {target['unit']}" if "unit" in target else ""
-        asked = f"at least {target['at_least']}" if target["at_most"] is None else f"at most {target['at_most']}{unit}"
-        answer = {True: "yes", False: "no", None: "not measured"}[target["met"]]
-        reached = "–" if target["reached"] is None else f"{target['reached']:.2f}"
-        print(f"{what:50} {asked:>14} {reached:>9}  {answer}")
-
-
-def processor():
-    """Return the processor's name."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def versions():
-    """Return the versions of what the figures depend on; None for a package that is not installed."""
-    found = {"python": platform.python_version()}
-    for package in ("mxnet", "numpy", "opencv-python", "torch"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 def measure(planned):
@@ -226,14 +163,12 @@ def main(arguments=None):
     if arguments.picture:
         curves = benchmark_picture.measure(networks or ["y1", "r50"], cores())
         print("wrote " + " and ".join(benchmark_picture.draw(arguments.picture, curves)))
-    targets = judged(rows)
-    if planned:
-        show_targets(targets)
     if arguments.json:
         write_json(arguments.json, {
-            "processor": processor(), "cores": cores(), "threads": threads, "versions": versions(),
-            "rounds": arguments.rounds, "seconds": time.perf_counter() - begun, "rows": rows, "targets": targets,
-            "failed": failed, "curves": curves})
+            "processor": processor(), "cores": cores(), "threads": threads,
+            "versions": {**versions(), **{package: installed(package) for package in PACKAGES}},
+            "rounds": arguments.rounds, "seconds": time.perf_counter() - begun, "rows": rows, "failed": failed,
+            "curves": curves})
     if failed:
         raise Failure("; ".join(failed))
 

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import runtime
 from runtime import nvidia, run_command
-from tools.environment.packages import fits, installed, pins
+from runtime.environment import installed
+from tools.environment.packages import fits, pins
 
 ROOT = Path(runtime.ROOT)
 WIDTH = 100
@@ -90,6 +91,7 @@ def probes():
 def datasets(root=ROOT):
     """Look for the datasets of the table under a repository's root."""
     try:
+        from eval.protocols.targets import sets_in
         from recognition.config.datasets import DATASETS
     except (ImportError, SystemExit) as error:
         return [Row("datasets", "note", f"their table does not import: {error}", "mend the packages above")]
@@ -102,8 +104,12 @@ def datasets(root=ROOT):
         elif missing:
             rows.append(Row(name, "note", f"{folder} lacks {', '.join(missing)}", entry["how"]))
         else:
-            sets = sorted(path.stem for path in folder.glob("*.bin"))
-            rows.append(Row(name, "ok", f"{folder}; verification on {', '.join(sets) or 'nothing'}"))
+            try:
+                sets = sets_in(folder)[0]
+            except OSError as error:
+                rows.append(Row(name, "note", f"{folder}: {error.strerror}", "give yourself read access"))
+            else:
+                rows.append(Row(name, "ok", f"{folder}; verification on {', '.join(sets) or 'nothing'}"))
     return rows
 
 

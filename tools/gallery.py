@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from datasets.formats import embeddings
 from datasets.formats.image_lists import quoted
-from eval.networks.recogniser import Recogniser, add_flags, people
+from eval.networks.recogniser import Recogniser, add_flags
+from eval.networks.sources import people
 from eval.reporting import calibration
 from eval.reporting.calibration import how_to_calibrate, threshold_of
 from runtime import Failure, run_command

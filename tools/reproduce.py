@@ -7,6 +7,9 @@
     python tools/reproduce.py figure4b
     python tools/reproduce.py figure6 --model models/y1-arcface-orl/model,1 --model models/y1-atriplet-orl/model,1 \\
         --data datasets/orl/heldout
+
+Tables 4 to 9 and Figure 7 take the results that lie beside the checkpoint (`eval/verification.py` writes them), and
+compute what is not there. What is written goes to models/results/, or where --out says.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -17,8 +20,9 @@ import tempfile
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
 from eval.networks.flags import one_checkpoint
-from eval.protocols.targets import find_targets
+from eval.protocols.targets import find_targets, sets_in
 from eval.reporting import plots
+from eval.reporting.results import versions
 from recognition import train
 from recognition.config.build import build
 from recognition.config.datasets import DATASETS
@@ -32,8 +36,9 @@ from runtime.files import whole_file, write_json
 from runtime.flags import names, positive
 from runtime.locks import alone_with
 from tools.paper import figure3, figures, paper_tables, table2, table2_report
+from tools.paper.evaluated import Checkpoint
 
-RESULTS = os.path.join(ROOT, "docs", "results")
+RESULTS = os.path.join(ROOT, "models", "results")  # git ignores it
 ORL = os.path.join(ROOT, "datasets", "orl")
 
 
@@ -64,10 +69,10 @@ def make_table2(usage, arguments):
     folder, sets = verification_sets(config)
     name = f"{arguments.dataset}-{arguments.network}"
     runs = os.path.abspath(arguments.runs or os.path.join(ROOT, "models", f"table2-{name}"))
-    out = arguments.out or os.path.join(RESULTS, f"table2-{arguments.dataset}")
+    out = table2_out(arguments)
     planned = table2.plan(losses, list(range(arguments.seeds)), arguments.network, arguments.dataset, flags, runs, sets,
                           not arguments.no_flip, arguments.triplets_from)
-    about = {"command": table2_report.command(), "versions": table2_report.versions(), "dataset": arguments.dataset,
+    about = {"command": table2_report.command(), "versions": versions(), "dataset": arguments.dataset,
              "network": arguments.network, "max_steps": planned[0].config["max_steps"]}
 
     def write():
@@ -83,16 +88,20 @@ def make_table2(usage, arguments):
                       f"{failed[0].failure}; the same command tries them again")
 
 
+def table2_out(arguments):
+    """Return the name without an ending of the files of Table 2."""
+    return arguments.out or os.path.join(RESULTS, f"table2-{arguments.dataset}")
+
+
 def verification_sets(config):
     """Return a dataset's folder and the names of its verification sets that are there."""
     check_dataset(config)
     folder = config.dataset_path if os.path.isdir(config.dataset_path) else os.path.dirname(config.dataset_path)
-    names = config.targets or sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".bin"))
-    found = [name for name in names if os.path.isfile(os.path.join(folder, f"{name}.bin"))]
+    found, missing = sets_in(folder, config.targets or None)
     if not found:
-        raise Failure(f"{folder} has no verification file {' or '.join(f'{name}.bin' for name in names) or '.bin'}: "
+        raise Failure(f"{folder} has no verification file {' or '.join(f'{name}.bin' for name in missing) or '.bin'}: "
                       "put one there to judge the rows by")
-    return folder, found
+    return folder, list(found)
 
 
 def make_table3(usage, arguments):
@@ -128,9 +137,9 @@ def make_table(usage, arguments):
             return find_targets(name, arguments.data_dir)[0][0][1]
         except Failure:
             return None
-    embedder = load(arguments.model, arguments.ctx[0]) if arguments.model else None
+    checkpoint = Checkpoint(*arguments.model, arguments.ctx[0]) if arguments.model else None
     title = paper_tables.name_of(arguments.model[0]) if arguments.model else "no model given"
-    results, needs = paper_tables.verified(arguments.what, embedder, find, not arguments.no_flip)
+    results, needs = paper_tables.verified(arguments.what, checkpoint, find, not arguments.no_flip)
     text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip)
     finish_table(arguments, text, {"model": title, "results": results, "needs": needs})
 
@@ -172,7 +181,8 @@ def make_figure6(usage, arguments):
 
 def make_figure7(usage, arguments):
     targets = find_targets(arguments.target, arguments.data_dir)[0]
-    return figures.figure7(load(arguments.model, arguments.ctx[0]), targets, not arguments.no_flip, progress=True)
+    checkpoint = Checkpoint(*arguments.model, arguments.ctx[0])
+    return figures.figure7(checkpoint, targets, not arguments.no_flip, progress=True)
 
 
 FIGURES = {"figure3": make_figure3, "figure4a": make_figure4a, "figure4b": make_figure4b, "figure5": make_figure5,
@@ -209,7 +219,7 @@ def parser():
         "as softmax (default: from nothing, as every row)")
     add("--jobs", type=positive, default=1, help="processes at a time; threads are divided (default 1)")
     add("--runs", help="where checkpoints and what is done are kept (default models/table2-DATASET-NETWORK)")
-    add("--out", help="write OUT.md and OUT.json (default docs/results/table2-DATASET)")
+    add("--out", help="write OUT.md and OUT.json (default models/results/table2-DATASET)")
     add("--table-only", action="store_true", help="write the table from what is done, and train nothing")
     add("train_flags", nargs="*", metavar="-- FLAG …", help="further flags for recognition/train.py")
     part.set_defaults(make=make_table2)
@@ -239,7 +249,7 @@ def parser():
         parents = {"figure6": [ctx], "figure7": [ctx, flip]}.get(name, [])
         part = parts.add_parser(name, parents=parents, help=helps[name])
         add = part.add_argument
-        add("--out", default=os.path.join(RESULTS, name), help="write OUT.png and OUT.svg (default docs/results/"
+        add("--out", default=os.path.join(RESULTS, name), help="write OUT.png and OUT.svg (default models/results/"
             f"{name})")
         part.set_defaults(make=make)
         if name == "figure3":

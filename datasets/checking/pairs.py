@@ -61,10 +61,7 @@ def check_verification_file(path, findings, workers=None, size=112, folds=10):
         It cannot be read at all.
     """
     encoded, issame = verification_file.read(path)
-    first = {}
-    for place, image in enumerate(encoded):
-        first.setdefault(image, place)
-    places = np.fromiter(first.values(), np.int64, len(first))
+    places, numbers = verification_file.distinct(encoded)
     found = inspect(lambda rows: (encoded[places[row]] for row in rows), len(places), workers, str(path))
     for row, problem in found.problems:
         findings.error("images", f"{path}: image {places[row]} {problem}: {ANEW}")
@@ -80,10 +77,10 @@ def check_verification_file(path, findings, workers=None, size=112, folds=10):
     for row in np.flatnonzero((found.sizes[:, 0] > 0) & (found.spreads < CONSTANT)):
         findings.warning("blank images", f"{path}: image {places[row]} has nearly one colour (standard deviation "
                          f"{found.spreads[row]:.1f} of 255): look at its original")
-    _check_pairs(path, findings, encoded, issame, first, found)
+    _check_pairs(path, findings, numbers.reshape(-1, 2), issame, found)
     _check_folds(path, findings, issame, folds)
     return (f"{path}: {len(issame)} pairs, {np.sum(issame)} genuine and {np.sum(~issame)} impostor, "
-            f"of {len(first)} images")
+            f"of {len(places)} images")
 
 
 def _check_folds(path, findings, issame, folds):
@@ -106,15 +103,14 @@ def _check_folds(path, findings, issame, folds):
         findings.warning("folds", f"{path}: {fault}: {advice}")
 
 
-def _check_pairs(path, findings, encoded, issame, first, found):
-    """Find pairs of an image with itself, and pairs that come twice."""
-    number = {image: row for row, image in enumerate(first)}
-    alike = np.arange(len(number))  # of images with the same pixels, the row of the first
+def _check_pairs(path, findings, pairs, issame, found):
+    """Find pairs of an image with itself, and pairs that come twice. `pairs` (N, 2) has the rows of `found`."""
+    alike = np.arange(len(found.sizes))  # of images with the same pixels, the row of the first
     for group in found.repeated():
         alike[group] = group[0]
     seen = {}
-    for pair, same in enumerate(issame):
-        ends = tuple(sorted(int(alike[number[image]]) for image in encoded[2 * pair:2 * pair + 2]))
+    for pair, (same, ends) in enumerate(zip(issame, np.sort(alike[pairs]).tolist())):
+        ends = tuple(ends)
         kind = "genuine" if same else "impostor"
         if ends[0] == ends[1]:
             findings.warning("identical images", f"{path}: pair {pair} ({kind}) is one image twice: "

@@ -8,6 +8,7 @@ import numpy as np
 from datasets.checking.images import CONSTANT, inspect
 from datasets.formats import records, text
 from datasets.formats.images import DECODER
+from datasets.formats.labels import LARGEST, is_class, no_class
 from runtime import Failure
 from runtime.files import whole_file
 
@@ -330,7 +331,7 @@ def _property(rows, found, findings, repair):
     sizes = collections.Counter(map(tuple, found.sizes[found.sizes[:, 0] > 0].tolist()))
     height, width = sizes.most_common(1)[0][0] if sizes else (0, 0)
     labels = rows.labels[rows.is_image]
-    classes = int(labels[_is_class(labels)].max(initial=-1)) + 1
+    classes = int(labels[is_class(labels)].max(initial=-1)) + 1
     about = os.path.join(folder, "property")
     try:
         stated = records.read_property(folder)
@@ -348,19 +349,14 @@ def _property(rows, found, findings, repair):
     elif sizes:
         findings.error("property", f"{about} says {stated[2]}×{stated[1]} where the images are {width}×{height}, as "
                        f"that of record {_first_key(rows, found, height, width)}: {mend}")
-    if stated[0] > records.LARGEST:
-        findings.error("property", f"{about} says {stated[0]} classes, and a label can name {records.LARGEST}: {mend}")
+    if stated[0] > LARGEST:
+        findings.error("property", f"{about} says {stated[0]} classes, and a label can name {LARGEST}: {mend}")
         return classes, height, width
     if stated[0] < classes:
         findings.error("property", f"{about} says {stated[0]} classes, and the largest label is {classes - 1}, which "
                        f"needs {classes}: {mend}, which makes it {classes}; or "
                        f"`python datasets/convert.py complete {rows.record} OUT` renumbers the classes without gaps")
     return stated[0], height, width
-
-
-def _is_class(labels):
-    """Tell which labels are whole numbers that a class can have."""
-    return (labels >= 0) & (labels < records.LARGEST) & (labels == np.floor(labels))
 
 
 def _first_key(rows, found, height, width):
@@ -373,11 +369,10 @@ def _check_labels(rows, classes, findings):
     record = rows.record
     read = np.flatnonzero(rows.is_image & (rows.ends >= 0))
     labels = rows.labels[read]
-    good = _is_class(labels) & (labels < classes)
+    good = is_class(labels, classes)
     for row in read[~good]:
-        findings.error("labels", f"{record}: record {rows.keys[row]} has the label {rows.labels[row]:g}, which is none "
-                       f"of the classes 0 to {classes - 1}: get the record and its property again, they do not belong "
-                       "together")
+        findings.error("labels", no_class(rows.labels[row], f"{record}: record {rows.keys[row]}", classes)
+                       + ": get the record and its property again, they do not belong together")
     widths = rows.widths[read]
     for row in read[widths != widths[0]] if len(read) else ():
         findings.error("labels", f"{record}: record {rows.keys[row]} has {rows.widths[row]} labels where the first has "

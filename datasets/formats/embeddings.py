@@ -2,18 +2,23 @@
 
 A file is an uncompressed `.npz` of `embeddings` (N, D), `labels` (N,) and, where images have names, `names` (N,). Where
 identities have names, `identity_labels` (K,) and `identity_names` (K,) have them. Any NumPy writes one with `np.savez`.
+Where the network is known, `network` (4,) has its prefix, epoch and fingerprint, and "flip" or "single crop". The other
+kind of file is a store, an `.npy` with two files beside it (`datasets.formats.embedding_store`).
 Rows are read a block at a time, so that MS1MV2's 5.8 million rows (12 GB) take some megabytes of memory.
 `tools/embed.py` makes such files from a record, a folder or a verification file.
 """
 import contextlib
 import errno
+import functools
 import math
 import os
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
+from datasets.formats import embedding_store
 from datasets.formats.image_lists import quoted
 from runtime import Failure
 from runtime.files import whole_path
@@ -135,8 +140,34 @@ def identity_arrays(names):
     return {"identity_labels": list(names), "identity_names": list(names.values())} if names else {}
 
 
+class Network(NamedTuple):
+    """What embeddings were made with."""
+
+    prefix: str
+    epoch: str
+    fingerprint: str
+    flip: bool
+
+    def array(self):
+        """Return the array `network` of a file of embeddings."""
+        return np.array([self.prefix, self.epoch, self.fingerprint, "flip" if self.flip else "single crop"])
+
+
+def _network(archive):
+    """Return the Network of an archive; None where it has none. An array of that name may be anything of a user's."""
+    if "network" not in archive.names:
+        return None
+    try:
+        found = archive.read("network", "U").tolist()
+    except Failure:
+        return None
+    if len(found) != 4 or found[3] not in ("flip", "single crop"):
+        return None
+    return Network(found[0], found[1], found[2], found[3] == "flip")
+
+
 class Embeddings:
-    """A file of embeddings.
+    """A file of embeddings: an `.npz`, or a finished store, an `.npy`.
 
     Parameters
     ----------
@@ -150,17 +181,28 @@ class Embeddings:
         D.
     identity_names : dict of int to str
         What identities are called: label → name, of those that have one.
+    network : Network or None
+        What made them; None where the file does not say.
 
     Raises
     ------
     Failure
-        It is missing, damaged, or its arrays do not fit each other.
+        It is missing, damaged, not finished, or its arrays do not fit each other.
     """
 
     def __init__(self, path):
-        self._archive = Archive(path)
-        self.path = self._archive.path
-        count, self.dimension = self._archive.shape("embeddings", "f", 2)
+        self.path = os.fspath(path)
+        if embedding_store.is_store(self.path):
+            store = embedding_store.Rows(self.path)
+            self._archive = Archive(embedding_store.labels_path(self.path), embedding_store.LABELS_HOW)
+            self._rows, state = store.blocks, store.state
+            count, self.dimension = state.rows, state.dimension
+            self.network = Network(state.prefix, str(state.epoch), state.fingerprint, state.flip)
+        else:
+            self._archive = Archive(path)
+            count, self.dimension = self._archive.shape("embeddings", "f", 2)
+            self._rows = functools.partial(self._archive.rows, "embeddings", "f")
+            self.network = _network(self._archive)
         self.labels = self._archive.read("labels", "iu").astype(np.int64)
         if not count or not self.dimension or len(self.labels) != count:
             raise self._archive.damaged(f"it has {count} embeddings of {self.dimension} numbers and "
@@ -197,7 +239,7 @@ class Embeddings:
             A row is zero or not finite, or the file is cut short.
         """
         first = 0
-        for block in self._archive.rows("embeddings", "f", rows):
+        for block in self._rows(rows):
             block = block.astype(np.float32)
             norms = np.linalg.norm(block, axis=1, keepdims=True)
             wrong = np.flatnonzero(~(np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)))
@@ -206,6 +248,40 @@ class Embeddings:
                               "network that made it had diverged, or the image is damaged")
             yield first, block / norms
             first += len(block)
+
+
+def check_comparable(first, second, what="both"):
+    """Raise Failure where cosines between two `Embeddings` would mean nothing.
+
+    Embeddings of two networks differ in their numbers' meaning. Files that do not say what made them are believed.
+    `what` is what the message tells to make again.
+    """
+    if first.dimension != second.dimension:
+        raise Failure(f"{first.path} has embeddings of {first.dimension} numbers, and {second.path} of "
+                      f"{second.dimension}: make {what} with one network")
+    one, other = first.network, second.network
+    if one is None or other is None:
+        return
+    if one.fingerprint != other.fingerprint:
+        raise Failure(f"{first.path} and {second.path} are of two networks ({quoted(one.prefix)}, epoch "
+                      f"{quoted(one.epoch)}, and {quoted(other.prefix)}, epoch {quoted(other.epoch)}), whose "
+                      f"embeddings cannot be compared: make {what} with one network")
+    if one.flip != other.flip:
+        plain, mirrored = (second, first) if one.flip else (first, second)
+        raise Failure(f"{mirrored.path} was made with mirror images, and {plain.path} without: make {what} with "
+                      "--no-flip, or none")
+
+
+def write_arrays(path, arrays):
+    """Write arrays by name as an `.npz`, which appears when it is whole."""
+    with whole_path(path) as temporary, zipfile.ZipFile(temporary, "w", allowZip64=True) as archive:
+        _put(archive, arrays)
+
+
+def _put(archive, arrays):
+    for name, array in arrays.items():
+        with archive.open(name + ".npy", "w", force_zip64=True) as file:
+            npy.write_array(file, np.asarray(array), allow_pickle=False)
 
 
 def write(path, blocks, labels, names=None, **more):
@@ -243,6 +319,4 @@ def write(path, blocks, labels, names=None, **more):
                 block = next(blocks, None)
         if count != len(arrays["labels"]) or not count:
             raise Failure(f"{path}: {count} embeddings for {len(arrays['labels'])} labels")
-        for name, array in arrays.items():
-            with archive.open(name + ".npy", "w", force_zip64=True) as file:
-                npy.write_array(file, array, allow_pickle=False)
+        _put(archive, arrays)

@@ -12,6 +12,7 @@ import numpy as np
 
 from datasets.formats import text
 from datasets.formats.images import is_windows
+from datasets.formats.labels import is_class, no_class
 from runtime import Failure
 
 
@@ -145,8 +146,8 @@ def read_list(path):
         labels = numbers(fields[2:3] if form == "original" else fields[1:-1])
         if form is None or not labels or (form == "original" and fields[0].strip() not in ("0", "1")):
             raise Failure(f"{where} is neither `aligned, path, label` nor `index, label, path`, divided by tabs")
-        if labels[0] < 0 or labels[0] != int(labels[0]):
-            raise Failure(f"{where} has the label {labels[0]:g}, which is not a class: 0, 1, 2, …")
+        if not is_class(labels[0], np.inf):
+            raise Failure(no_class(labels[0], where))
         points = None
         if form == "original" and len(fields) >= 17:
             points = numbers(fields[7:17])

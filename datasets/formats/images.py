@@ -2,6 +2,7 @@
 
 Nothing that they say is trusted: a file of some kilobytes can claim an image of gigabytes. So the size is read from the
 header first, here, and OpenCV, which allocates what a header says, sees only what is small and of a known format.
+Pillow reads the same headers, but takes seven times as long, and its `getexif` decodes a PNG before its size is judged.
 """
 import contextlib
 import errno

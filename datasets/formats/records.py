@@ -18,13 +18,13 @@ import numpy as np
 from datasets.formats import text
 from datasets.formats.image_lists import quoted
 from datasets.formats.images import DECODER, lacking
+from datasets.formats.labels import LARGEST
 from runtime import Failure, mx
 from runtime.files import plain_name, whole_file, whole_path
 
 MAGIC = 0xCED7230A  # begins every part of a record
 FRAME = struct.Struct("<II")  # magic; how this part continues a record (3 bits) and its length (29 bits)
 HEADER = struct.Struct("<IfQQ")  # flag, label, id, id2, as mx.recordio packs them
-LARGEST = 1 << 24  # float32, in which the header counts, holds every integer up to here
 
 
 class Layout(NamedTuple):

@@ -204,6 +204,32 @@ def _booleans(entries, array, path):
     return np.array([bool(entry) for entry in entries], dtype=bool)
 
 
+def distinct(images):
+    """Find the different images among encoded ones, byte for byte.
+
+    In verification files an image often is part of several pairs.
+
+    Parameters
+    ----------
+    images : sequence of bytes, length M
+        As `read` gives them.
+
+    Returns
+    -------
+    first : int64 array, shape (U,)
+        Where each different image comes first, ascending.
+    numbers : int64 array, shape (M,)
+        Which of the different images each image is: ``images[i] == images[first[numbers[i]]]``. An example is
+        ``[b"a", b"b", b"a"]``, which gives ``[0, 1]`` and ``[0, 1, 0]``.
+    """
+    known, first, numbers = {}, [], np.empty(len(images), np.int64)
+    for place, image in enumerate(images):
+        numbers[place] = known.setdefault(image, len(first))
+        if numbers[place] == len(first):
+            first.append(place)
+    return np.array(first, np.int64), numbers
+
+
 def write(path, images, issame):
     """Write a verification file that Python 2 and 3, and with them the original, can read.
 
@@ -221,13 +247,13 @@ def write(path, images, issame):
     """
     if len(images) != 2 * len(issame) or not len(issame):
         raise Failure(f"{path}: {len(images)} images do not make {len(issame)} pairs")
+    images = list(map(bytes, images))
+    first, numbers = (found.tolist() for found in distinct(images))
     with whole_file(path) as file:
         file.write(pickle.PROTO + b"\x02" + pickle.EMPTY_LIST + pickle.MARK)
-        places = {}
-        for image in map(bytes, images):
-            known = len(places)
-            place = places.setdefault(image, known)
-            file.write(_stored(image, place) if place == known else _memo(pickle.BINGET, pickle.LONG_BINGET, place))
+        for place, number in enumerate(numbers):
+            file.write(_stored(images[place], number) if place == first[number] else
+                       _memo(pickle.BINGET, pickle.LONG_BINGET, number))
         file.write(pickle.APPENDS + pickle.EMPTY_LIST + pickle.MARK)
         file.write(b"".join(pickle.NEWTRUE if same else pickle.NEWFALSE for same in issame))
         file.write(pickle.APPENDS + pickle.TUPLE2 + pickle.STOP)

@@ -1,20 +1,14 @@
-"""Centres of identities and what is near them, computed block by block.
+"""Centres of identities, and the images that are near them or far from them.
 
 The centre of an identity is the mean of its images' unit embeddings, made a unit vector (the feature centre of
 Sec. 3.1). Memory: the sums (C, D) in float32, 176 MB for 85,742 identities of 512 numbers, as much again for the
-centres, and blocks of some tens of megabytes; never all embeddings, nor all similarities.
+centres, and blocks of some tens of megabytes; never all embeddings, nor all similarities
+(`datasets.identities.similarity`).
 """
 import numpy as np
 from tqdm import tqdm
 
-from runtime import Failure
-
-BLOCK = 2048  # rows and columns of a block of similarities: 16 MB
-MOST_PAIRS = 100_000
-
-
-def _bar(steps, total, name, progress):
-    return tqdm(steps, total=total, desc=name, leave=False, disable=None if progress else True)
+from datasets.identities.similarity import nearest
 
 
 class Identities:
@@ -41,7 +35,7 @@ class Identities:
     def __init__(self, embeddings, progress=False):
         self.labels, self.of_row, self.counts = np.unique(embeddings.labels, return_inverse=True, return_counts=True)
         self.sums = np.zeros((len(self.labels), embeddings.dimension), np.float32)
-        bar = _bar(None, len(self.of_row), embeddings.path, progress)
+        bar = tqdm(total=len(self.of_row), desc=embeddings.path, leave=False, disable=None if progress else True)
         for first, block in embeddings.blocks():
             bar.update(len(block))
             places = self.of_row[first:first + len(block)]
@@ -51,77 +45,6 @@ class Identities:
         bar.close()
         norms = np.linalg.norm(self.sums, axis=1, keepdims=True)
         self.centres = np.divide(self.sums, norms, out=np.zeros_like(self.sums), where=norms > 1e-6)
-
-
-def pairs_above(first, second, threshold, most=MOST_PAIRS, progress=False):
-    """Find all pairs of unit vectors whose cosine similarity is at least a threshold.
-
-    Parameters
-    ----------
-    first : float32 array, shape (A, D)
-    second : float32 array, shape (B, D), or None
-        None compares `first` with itself, each pair once.
-    threshold : float
-    most : int
-        More pairs than that are a Failure: such a threshold means nothing.
-    progress : bool
-        As for `Identities`.
-
-    Returns
-    -------
-    rows, columns : int64 arrays, shape (P,)
-        Most similar first.
-    cosines : float32 array, shape (P,)
-    """
-    itself = second is None
-    second = first if itself else second
-    found, total = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))], 0
-    for top in _bar(range(0, len(first), BLOCK), None, "comparing identities", progress):
-        for left in range(top if itself else 0, len(second), BLOCK):
-            cosines = first[top:top + BLOCK] @ second[left:left + BLOCK].T
-            if itself and left == top:
-                cosines[np.tril_indices(len(cosines))] = -np.inf
-            rows, columns = np.nonzero(cosines >= threshold)
-            total += len(rows)
-            if total > most:
-                raise Failure(f"more than {most} pairs of identities have a cosine of {threshold:g} or more: give a "
-                              "higher --threshold; if the network is not yet trained, it tells nobody apart")
-            found.append((rows + top, columns + left, cosines[rows, columns]))
-    rows, columns, cosines = map(np.concatenate, zip(*found))
-    order = np.argsort(-cosines, kind="stable")
-    return rows[order], columns[order], cosines[order]
-
-
-def nearest(vectors, centres, own=None):
-    """Find the centre most similar to each vector.
-
-    Parameters
-    ----------
-    vectors : float32 array, shape (Q, D)
-    centres : float32 array, shape (C, D)
-    own : int array, shape (Q,), or None
-        A centre for each vector that does not count.
-
-    Returns
-    -------
-    places : int64 array, shape (Q,)
-        The first of equals; −1 where there is none.
-    cosines : float32 array, shape (Q,)
-    """
-    places, best = np.full(len(vectors), -1, np.int64), np.full(len(vectors), -np.inf, np.float32)
-    for top in range(0, len(vectors), BLOCK):
-        rows = slice(top, top + BLOCK)
-        for left in range(0, len(centres), BLOCK):
-            cosines = vectors[rows] @ centres[left:left + BLOCK].T
-            if own is not None:
-                mine = own[rows] - left
-                here = np.flatnonzero((mine >= 0) & (mine < cosines.shape[1]))
-                cosines[here, mine[here]] = -np.inf
-            column = cosines.argmax(axis=1)
-            value = cosines[np.arange(len(cosines)), column]
-            better = value > best[rows]
-            places[rows][better], best[rows][better] = column[better] + left, value[better]
-    return places, best
 
 
 def closest_images(embeddings, identities, own, vectors):

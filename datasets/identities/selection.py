@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.formats import identity_names, images, records
+from datasets.formats.labels import class_of, is_class
 from runtime import Failure
 
 _HEAD = records.FRAME.size + records.HEADER.size + 4  # bytes of a record as far as the first label of an array
@@ -45,10 +46,8 @@ def image_labels(layout):
             else:  # in several parts, which is rare, or damaged
                 content = records.read_record(file, layout.record, offset, layout.size)[0]
                 labels[row] = np.ravel(records.unpack(layout.record, offset, content)[0])[0]
-    wrong = np.flatnonzero(~((labels >= 0) & (labels < records.LARGEST) & (labels == np.floor(labels))))
-    if wrong.size:
-        raise Failure(f"{layout.record}: record {layout.images[int(wrong[0])]} has the label {labels[wrong[0]]:g}, "
-                      "which is not a class; get the file again")
+    for row in np.flatnonzero(~is_class(labels))[:1].tolist():
+        class_of(labels[row], f"{layout.record}: record {layout.images[row]}")
     return labels.astype(np.int64)
 
 

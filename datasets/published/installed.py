@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from datasets.formats import records, verification_file
+from datasets.formats.labels import is_class
 from runtime import Failure
 
 
@@ -86,7 +87,7 @@ def _check_classes(layout, ranges, folder):
         for offset in layout.offsets_of(rows[:, 0]).tolist():
             content = records.read_record(file, layout.record, offset, layout.size)[0]
             label = np.ravel(records.unpack(layout.record, offset, content)[0])[0]
-            if not 0 <= label < layout.classes:
+            if not is_class(label, layout.classes):
                 raise Failure(f"{folder}/property says {layout.classes} classes, and train.rec has the label "
                               f"{label:g}: `python datasets/check.py {folder}` says what to do")
 

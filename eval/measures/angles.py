@@ -9,9 +9,11 @@ import numpy as np
 from easydict import EasyDict
 from sklearn.preprocessing import normalize
 
+from datasets.identities import similarity
+from eval.measures.finite import check_finite
 from runtime import Failure
 
-BLOCK = 2048  # rows that are compared at a time: a product of BLOCK × BLOCK float32 is 16 MB
+BLOCK = 2048  # rows in memory at a time: 8 MB in float64 at 512-D
 
 
 def between(first, second):
@@ -39,18 +41,18 @@ def _between_rows(first, rows, second, others):
         for begin in range(0, len(rows), BLOCK)])
 
 
-def nearest(vectors, block=BLOCK):
+def nearest(vectors, block=similarity.BLOCK):
     """Return the angle from each vector to the nearest other one.
 
-    Which is nearest is found with float32 products of blocks; the angle to it is computed in float64. Memory beyond
-    the vectors: a normalised float32 copy (85,742 × 512: 176 MB) and a few blocks.
+    Which is nearest is found with float32 products of blocks (`datasets.identities.similarity`). The angle to it is
+    computed in float64. Memory beyond the vectors: a normalised float32 copy (85,742 × 512: 176 MB) and a few blocks.
 
     Parameters
     ----------
     vectors : array, shape (N, D)
         Of any norm.
     block : int
-        Rows compared at a time.
+        Rows normalised and compared at a time.
 
     Returns
     -------
@@ -63,36 +65,15 @@ def nearest(vectors, block=BLOCK):
     unit = np.empty(np.shape(vectors), np.float32)
     for begin in range(0, count, block):
         unit[begin:begin + block] = normalize(np.asarray(vectors[begin:begin + block], np.float64))
-    best, place = np.full(count, -np.inf, np.float32), np.zeros(count, np.int64)
-
-    def offer(rows, columns, cosines):
-        """Take the columns' nearest of these for each row, where it is nearer than what the row has."""
-        found = cosines.argmax(axis=1)
-        cosine = cosines[np.arange(len(found)), found]
-        nearer = cosine > best[rows]
-        best[rows][nearer] = cosine[nearer]  # slices are views
-        place[rows][nearer] = found[nearer] + columns.start
-
-    for top in range(0, count, block):
-        rows = slice(top, min(top + block, count))
-        for left in range(top, count, block):  # each pair of blocks once: it serves both
-            columns = slice(left, min(left + block, count))
-            cosines = unit[rows] @ unit[columns].T
-            if left == top:
-                np.fill_diagonal(cosines, -np.inf)
-            else:
-                offer(columns, rows, cosines.T)
-            offer(rows, columns, cosines)
-    return _between_rows(vectors, np.arange(count), vectors, place)
+    places, _ = similarity.nearest(unit, block=block)
+    return _between_rows(vectors, np.arange(count), vectors, places)
 
 
 def _store(file, batches):
     """Write normalised embeddings to a file, float32; return their labels (N,) and their length D."""
     owners, width = [np.zeros(0, np.int64)], None
     for embeddings, labels in batches:
-        if not np.isfinite(embeddings).all():
-            raise Failure("the network gives embeddings that are not finite; its training had diverged, so take "
-                          "an earlier checkpoint")
+        check_finite(embeddings)
         width = embeddings.shape[1]
         file.write(normalize(embeddings).astype(np.float32).tobytes())
         owners.append(np.asarray(labels, np.int64))

@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -11,6 +10,7 @@ import numpy as np
 
 from eval.networks.embedder import Embedder
 from runtime import cores, mx
+from runtime.environment import processor
 from runtime.files import user_cache, whole_file
 
 CANDIDATES = (4, 16, 32)  # on CPUs, larger ones only take more memory
@@ -35,15 +35,6 @@ def measure(symbol, arg_params, aux_params, image_shape=(3, 112, 112), rounds=2)
             embedder(images)
             seconds.append(time.perf_counter() - begun)
     return {size: size / statistics.median(seconds) for size, (_, _, seconds) in taken.items()}
-
-
-def _processor():
-    """Return the processor's name, as far as the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
-    except OSError:
-        return platform.processor()
 
 
 def _remembered(path):
@@ -73,7 +64,7 @@ def best_batch_size(symbol, arg_params, aux_params, ctx=None, image_shape=(3, 11
     """
     if ctx is not None and ctx.device_type != "cpu":
         return ON_GPUS
-    facts = [symbol.tojson(), image_shape, _processor(), cores(), os.environ.get("OMP_NUM_THREADS"), mx.__version__]
+    facts = [symbol.tojson(), image_shape, processor(), cores(), os.environ.get("OMP_NUM_THREADS"), mx.__version__]
     path = user_cache("batch-sizes", hashlib.sha256(repr(facts).encode()).hexdigest()[:16] + ".json")
     size = _remembered(path)
     if size is None:

@@ -1,6 +1,7 @@
 """From images to embeddings: the one place where a trained network is run."""
 import numpy as np
 
+from eval.measures.finite import check_finite
 from runtime import mx
 from symbols.inference import for_inference
 
@@ -21,6 +22,13 @@ def _chunks(images, size, shape):
                 held, count = [], 0
     if held:
         yield np.concatenate(held)
+
+
+def summed(parts, name=""):
+    """Return the sum of the outputs that make an embedding; raises Failure, as `Embedder.embed`."""
+    embeddings = sum(parts)
+    check_finite(embeddings, name)
+    return embeddings
 
 
 class Embedder:
@@ -146,6 +154,30 @@ class Embedder:
         """
         halves = [np.split(output, 2) for output in self._embed(images, flip=True)]
         return self._joined(plain for plain, _ in halves), self._joined(mirrored for _, mirrored in halves)
+
+    def embed(self, images, flip, name=""):
+        """Embed images as faces are compared: with their mirror images (the original), or alone (the paper).
+
+        Parameters
+        ----------
+        images
+            As for a call.
+        flip : bool
+            Whether an embedding is the sum of the outputs for the image and its mirror image.
+        name : str
+            What the message begins with.
+
+        Returns
+        -------
+        float32 array, shape (N, D)
+            Not normalised.
+
+        Raises
+        ------
+        Failure
+            The network gives values that are not finite.
+        """
+        return summed(self.both_flips(images) if flip else (self(images),), name)
 
     def _joined(self, outputs):
         """Return a stream of outputs as one float32 array."""

@@ -1,7 +1,6 @@
 """From photographs to embeddings with a checkpoint: what comparing, searching and embedding folders share."""
 import os
 
-import numpy as np
 from sklearn.preprocessing import normalize
 
 from datasets.faces.align import align, find_face
@@ -86,37 +85,7 @@ class Recogniser:
         Failure
             The network gives values that are not finite.
         """
-        embeddings = sum(self.embedder.both_flips(faces)) if self.flip else self.embedder(faces)
-        if not np.isfinite(embeddings).all():
-            raise Failure(f"{self.prefix}, epoch {self.epoch}: the network gives embeddings that are not finite; its "
-                          "training had diverged, so take an earlier checkpoint")
-        return normalize(embeddings)
-
-
-def people(folder):
-    """List photographs of people: `FOLDER/person/*.jpg`.
-
-    Returns
-    -------
-    list of (str, list of str)
-        People in alphabetical order, with the paths of their pictures; none is empty.
-
-    Raises
-    ------
-    Failure
-        There is nobody.
-    """
-    if not os.path.isdir(folder):
-        raise Failure(f"{folder} is no folder: name one that has a folder of photographs for each person")
-    found = []
-    for person in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
-        place = os.path.join(folder, person)
-        names = sorted(entry.name for entry in os.scandir(place) if entry.name.lower().endswith(images.SUFFIXES))
-        found += [(person, [os.path.join(place, name) for name in names])] if names else []
-    if not found:
-        raise Failure(f"{folder} has no folders with photographs: there has to be one for each person, "
-                      f"{os.path.join(folder, 'NAME')}/*.jpg")
-    return found
+        return normalize(self.embedder.embed(faces, self.flip, f"{self.prefix}, epoch {self.epoch}"))
 
 
 def add_flags(parser, model_required=True):

@@ -4,10 +4,10 @@ import math
 import numpy as np
 from easydict import EasyDict
 from sklearn.preprocessing import normalize
-from tqdm import tqdm
 
-from datasets.formats.verification_file import decode
 from eval.measures.pairs import auc, distances, kfold_accuracy, kfold_tar, unknown_rates
+from eval.networks.embedder import summed
+from eval.networks.sources import Encoded
 from runtime import Failure
 
 FAR = 1e-3
@@ -20,19 +20,14 @@ def _embed(embedder, images, flip, name, progress):
     """
     places = slice(None)
     if isinstance(images, (list, tuple)) and all(isinstance(image, bytes) for image in images):
-        first = {}
-        for place, image in enumerate(images):
-            first.setdefault(image, place)
-        number = {image: count for count, image in enumerate(first)}
-        places = [number[image] for image in images]
-        size = embedder.image_shape[1]
-        # One at a time, so that a message names the image by its place in the file.
-        images = (decode([image], size, name, place) for image, place in
-                  tqdm(first.items(), desc=name, unit="image", leave=False, disable=None if progress else True))
+        source = Encoded(images, name, embedder.image_shape[1])
+        places = source.places
+        # One image a batch: the next one is decoded while the network runs.
+        images = (batch.images for batch in source.batches(batch=1, progress=progress))
     parts = embedder.both_flips(images) if flip else (embedder(images),)
     parts = [part[places] for part in parts]
     norms = [np.linalg.norm(part.astype(np.float64), axis=1) for part in parts]
-    return sum(parts), float(np.mean(norms)) if len(parts[0]) else math.nan
+    return summed(parts, name), float(np.mean(norms)) if len(parts[0]) else math.nan
 
 
 def verify(embedder, images, issame, nfolds=10, flip=True, name="the set", progress=False):
@@ -75,9 +70,6 @@ def verify(embedder, images, issame, nfolds=10, flip=True, name="the set", progr
     embeddings, xnorm = _embed(embedder, images, flip, name, progress)
     if len(embeddings) != 2 * len(issame):
         raise Failure(f"{name}: {len(embeddings)} images, where {len(issame)} pairs need {2 * len(issame)}")
-    if not np.isfinite(embeddings).all():
-        raise Failure(f"{name}: the network gives embeddings that are not finite; its training had diverged, so take "
-                      "an earlier checkpoint")
     dist = distances(embeddings[0::2], embeddings[1::2])
     accuracies, thresholds = kfold_accuracy(dist, issame, nfolds)
     tar, tar_std, far = kfold_tar(dist, issame, FAR, nfolds)

@@ -1,4 +1,7 @@
-"""Which verification files are meant: names and paths, and where they are looked for."""
+"""Which verification files are meant: names and paths, and where they are looked for.
+
+This imports nothing that is installed, so that tools/doctor.py can use it where the environment is broken.
+"""
 import os
 import re
 
@@ -63,5 +66,30 @@ def _look_up(name, data_dir):
     folders = [data_dir]
     if os.path.isdir(data_dir):
         folders += sorted(entry.path for entry in os.scandir(data_dir) if entry.is_dir())
-    return next((path for path in (os.path.join(folder, name + ".bin") for folder in folders)
-                 if os.path.isfile(path)), None)
+    return next((found[name] for found, _ in (sets_in(folder, [name]) for folder in folders) if found), None)
+
+
+def sets_in(folder, names=None):
+    """Find the verification files of one folder.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+    names : list of str or None
+        The names of files NAME.bin, such as lfw, in the order that is wanted. None: all that the folder lists, in
+        alphabetical order.
+
+    Returns
+    -------
+    found : dict of str to str
+        Name and path of each file that is there, in that order.
+    missing : list of str
+        Names without a file. With `names` None these are the entries that are not files: folders, and links to what
+        is not there.
+    """
+    if names is None:
+        names = sorted(name[:-len(".bin")] for name in os.listdir(folder or os.curdir)
+                       if name.endswith(".bin"))
+    paths = {name: os.path.join(folder, f"{name}.bin") for name in names}
+    found = {name: path for name, path in paths.items() if os.path.isfile(path)}
+    return found, [name for name in paths if name not in found]

@@ -7,13 +7,13 @@ import datetime
 import json
 import math
 import os
-import sys
 
 import numpy as np
 
 from datasets.formats.image_lists import quoted
 from eval.networks.checkpoints import params_path
 from runtime import Failure, mx
+from runtime.environment import versions
 from runtime.files import whole_file
 
 LARGEST = 1 << 20  # bytes of a calibration file
@@ -85,7 +85,7 @@ def calibrate(dist, issame, far, sets, flip, checkpoint):
             "tar": float(np.mean(genuine < threshold)) if genuine.size else None,
             "sets": sets, "flip": bool(flip), "checkpoint": checkpoint,
             "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "versions": {"python": sys.version.split()[0], "mxnet": mx.__version__, "numpy": np.__version__}}
+            "versions": versions(mxnet=mx, numpy=np)}
 
 
 def default_path(prefix, epoch):

@@ -17,6 +17,7 @@ import re
 import numpy as np
 
 from datasets.checking.record import UNREADABLE
+from datasets.formats.labels import class_of, is_class
 from datasets.formats.records import FRAME, HEADER, MAGIC, find_stray, read_layout, read_record, unpack
 from recognition.data.record_images import SAMPLE, check_images
 from runtime import Failure, mx
@@ -163,11 +164,11 @@ class TrainIterator(mx.io.DataIter):
             self._close()
             raise StopIteration
         self._advance()
-        label = self._source.getlabel()
-        if label.ndim == 2:
-            label = label[:, 0]
-        self._check(label.asnumpy())
-        return mx.io.DataBatch([self._source.getdata()], [label], pad=self._source.getpad(), index=None)
+        label = self._source.getlabel().asnumpy()
+        label = label[:, 0] if label.ndim == 2 else label
+        self._check(label)
+        # A copy: MXNet reuses the memory of its own label for a later batch, and reports read labels a step late.
+        return mx.io.DataBatch([self._source.getdata()], [mx.nd.array(label)], pad=self._source.getpad(), index=None)
 
     def _turn(self):
         """Return which share this worker has in this epoch."""
@@ -207,12 +208,9 @@ class TrainIterator(mx.io.DataIter):
             seed_aug=int(augmentation)))
 
     def _check(self, label):
-        past = self.classes if self.classes else np.inf
-        wrong = ~((label >= 0) & (label < past) & (label == np.floor(label)))
+        wrong = ~is_class(label, self.classes)
         if wrong.any():
-            known = f"one of the classes 0 to {self.classes - 1}" if self.classes else "a whole number from 0"
-            raise Failure(f"{self.record} has the label {label[wrong][0]:g}, which is not {known}: "
-                          "its `property` or the dataset's number of identities is wrong, or it is damaged")
+            class_of(label[wrong][0], self.record, self.classes)
 
 
 def _share(count, part, parts):

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from datasets.formats.labels import class_of
 from datasets.formats.records import read_identities, read_layout, read_record, unpack
 from datasets.formats.verification_file import decode
 from recognition.data.augmentation import KNOWN, augment
@@ -192,11 +193,8 @@ class TripletIterator(mx.io.DataIter):
         """Return an image, uint8 (112, 112, 3), RGB, and its class."""
         offset = int(self._layout.offsets_of(key))
         label, image = unpack(self.record, offset, read_record(self._file, self.record, offset, self._layout.size)[0])
-        number = float(np.ravel(label)[0])
-        if not (0 <= number < (self.classes or np.inf) and number.is_integer()):
-            raise Failure(f"{self.record}: image {key} has the label {number:g}, which is not one of the "
-                          f"{self.classes or ''} classes: `property` is wrong, or the file is damaged")
-        return decode([image], name=self.record, first=key)[0], number
+        identity = class_of(label, f"{self.record}: image {key}", self.classes)
+        return decode([image], name=self.record, first=key)[0], float(identity)
 
     def _mine(self):
         """Embed the bag and mine it; return its triplets as keys of images, int64 (T, 3), shuffled."""

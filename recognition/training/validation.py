@@ -5,6 +5,7 @@ import os
 from datasets.formats import verification_file
 from eval.networks import checkpoints
 from eval.protocols import pairs as protocol
+from eval.protocols.targets import sets_in
 from runtime import Failure
 
 
@@ -34,15 +35,12 @@ class Verifier:
 
     def __init__(self, folder, targets, explicit=False):
         folder = folder if os.path.isdir(folder) else os.path.dirname(folder)
-        if targets is None:
-            targets = sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".bin"))
-        self.paths = {name: os.path.join(folder, f"{name}.bin") for name in targets}
-        self.missing = [name for name, path in self.paths.items() if not os.path.isfile(path)]
+        self.paths, self.missing = sets_in(folder, targets)
         if explicit and self.missing:
-            there = ", ".join(sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".bin"))) or "none"
-            raise Failure(f"{self.paths[self.missing[0]]} is missing: put it there, or name with --target other "
-                          f"verification sets of that folder (there: {there})")
-        self.sets = {name: _read(path) for name, path in self.paths.items() if name not in self.missing}
+            there = ", ".join(sets_in(folder)[0]) or "none"
+            raise Failure(f"{os.path.join(folder, self.missing[0])}.bin is missing: put it there, or name with "
+                          f"--target other verification sets of that folder (there: {there})")
+        self.sets = {name: _read(path) for name, path in self.paths.items()}
 
     def __call__(self, embedder, step):
         """Print the original's lines for each set and return the accuracies, in order."""

@@ -1,4 +1,5 @@
 """The doctor, on the installation that runs the tests and on ones that were spoilt."""
+import errno
 import os
 import re
 import subprocess
@@ -129,7 +130,7 @@ def test_versions(found, fits):
     assert doctor.fits(found, "1.23.5") is fits
 
 
-def test_datasets(tmp_path):
+def test_datasets(monkeypatch, tmp_path):
     folder = tmp_path / "datasets" / "orl"
     folder.mkdir(parents=True)
 
@@ -141,6 +142,14 @@ def test_datasets(tmp_path):
     for name in ("train.idx", "property", "orl.bin"):
         (folder / name).touch()
     assert look().state == "ok" and "verification on orl" in look().found
+    (folder / "gone.bin").symlink_to(tmp_path / "nowhere")
+    (folder / "a.bin").touch()
+    assert look().found.endswith("verification on a, orl")
+
+    def refused(_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(os, "listdir", refused)
+    assert look().state == "note" and look().found == f"{folder}: Permission denied"
 
 
 def test_models_that_cannot_be_written(tmp_path):

@@ -36,7 +36,7 @@ def test_embedding_a_record_a_folder_and_pairs(world, run):
 
 
 @pytest.mark.parametrize("data, output, says", [
-    ("nowhere", "a.npz", "nowhere is missing"), ("pairs.bin", "a.npy", "ends in .npz"),
+    ("nowhere", "a.npz", "nowhere is missing"), ("pairs.bin", "a.txt", "ends in .npz or .npy"),
     ("pairs.bin", "no/a.npz", "in a folder that is there"), ("model-0001.params", "a.npz", "not a verification file")])
 def test_embedding_what_cannot_be(world, run, data, output, says):
     folder, model, _ = world

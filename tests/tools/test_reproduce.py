@@ -1,10 +1,14 @@
 """The command that makes the paper's tables and figures: its flags, and Tables 2 to 9 from end to end."""
 import json
+import os
+import re
+import shutil
 
 import pytest
 
+from eval import verification
 from eval.networks.checkpoint_files import save_arrays
-from runtime import Failure, mx
+from runtime import ROOT, Failure, mx
 from tools import reproduce
 from tools.paper import paper_tables
 
@@ -110,3 +114,48 @@ def test_what_is_not_there_is_needed(table, small_model, faces, tmp_path, capsys
         assert any(line.startswith(f"{column} needs ") for line in out.splitlines()) == (
             column not in ("LFW", "training images"))
     assert all(row in out for row in of_paper["rows"])
+
+
+def test_tables_take_what_verification_kept(small_model, faces, tmp_path, capsys):
+    for name in ("model-symbol.json", "model-0001.params"):
+        shutil.copy(small_model.parent / name, tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("lfw", "calfw"):
+        shutil.copy(faces / "tiny.bin", tmp_path / "data" / f"{name}.bin")
+    model, data = f"{tmp_path}/model,1", str(tmp_path / "data")
+    verification.main(["--model", model, "--data-dir", data, "--target", "lfw"])
+    accuracy = re.search(r"Accuracy-Flip: ([01]\.[0-9]{5})", capsys.readouterr().out).group(1)
+    path = tmp_path / "evaluations" / "lfw.json"
+    found = json.loads(path.read_text())
+    assert f"{found['evaluations'][0]['values']['accuracy']:.5f}" == accuracy
+    found["evaluations"][0]["values"]["accuracy"] = 0.123  # shows whether it is read
+    path.write_text(json.dumps(found))
+
+    def cells(*flags):
+        usage = reproduce.parser()
+        reproduce.make_table(usage, usage.parse_args(["table5", "--model", model, "--data-dir", data, "--ctx", "cpu",
+                                                      *flags]))
+        done = capsys.readouterr()
+        ours = next(line for line in done.out.splitlines() if line.startswith("| **here"))
+        return [cell.strip() for cell in ours.split("|")[2:5]], done.err
+    plain = f"{100 * float(accuracy):.2f}"
+    assert cells() == (["12.30", plain, "needs data"], f"lfw: from {path}\n")
+    assert cells() == (["12.30", plain, "needs data"],
+                       f"lfw: from {path}\ncalfw: from {tmp_path}/evaluations/calfw.json\n")
+    assert cells("--no-flip")[1] == ""  # that is another evaluation
+    save_arrays(tmp_path / "model-0001.params", {"arg:fc1_weight": mx.nd.ones((4, 3)), "arg:fc1_bias": mx.nd.ones(4)})
+    assert cells()[1] == ""  # and so is that of another network
+
+
+def test_what_is_written_without_out_is_not_tracked(capsys):
+    usage = reproduce.parser()
+    for name in ("figure3", "figure4b", "figure5"):
+        out = usage.parse_args([name]).out
+        assert os.path.relpath(out, ROOT) == os.path.join("models", "results", name)
+    assert os.path.relpath(reproduce.table2_out(usage.parse_args(["table2", "--dataset", "orl", "--network", "y1"])),
+                           ROOT) == os.path.join("models", "results", "table2-orl")
+    assert usage.parse_args(["figure5", "--out", "docs/results/figure5"]).out == "docs/results/figure5"
+    for what in ("table2", "table5", "figure6", "figure7"):
+        with pytest.raises(SystemExit):
+            usage.parse_args([what, "--help"])
+        assert "docs/results" not in capsys.readouterr().out

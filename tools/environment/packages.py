@@ -1,4 +1,4 @@
-"""The packages that a requirements file names, and those that are installed."""
+"""The packages that a requirements file names, and which versions of them fit."""
 import re
 from pathlib import Path
 
@@ -14,15 +14,6 @@ def pins(path):
         elif pin:
             found[pin.group(1)] = pin.group(2)
     return found
-
-
-def installed(package):
-    """Return the installed version of a package, or None."""
-    from importlib import metadata
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def fits(found, wanted):

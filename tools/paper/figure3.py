@@ -3,7 +3,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from datasets.formats import records
-from eval.networks import labelled
+from eval.networks import sources
 from eval.networks.embedder import Embedder
 from eval.reporting.plots import plt
 from recognition.config.build import build, settle
@@ -53,14 +53,14 @@ def write_subset(record, folder, most=1500):
     layout = records.read_layout(record)
     counts = {}
     for key, label, _ in records.iterate(layout):
-        name = labelled.label_of(label, f"{layout.record}: image {key}", layout.classes)
+        name = sources.label_of(label, f"{layout.record}: image {key}", layout.classes)
         counts[name] = counts.get(name, 0) + 1
     if len(counts) < IDENTITIES:
         raise Failure(f"{layout.record} has {len(counts)} identities: Figure 3 shows {IDENTITIES}")
     chosen = sorted(sorted(counts, key=lambda name: (-counts[name], name))[:IDENTITIES])
     images = {name: [] for name in chosen}
     for key, label, image in records.iterate(layout):
-        name = labelled.label_of(label, layout.record)
+        name = sources.label_of(label, layout.record)
         if name in images and len(images[name]) < most:
             images[name].append((image, str(key)))
     records.write(folder, [(row, image, key) for row, name in enumerate(chosen) for image, key in images[name]])
@@ -137,7 +137,7 @@ def nets(network, dataset, subset, flags):
     for loss, title in LOSSES:
         config, params = trained(loss, start)
         embedder = Embedder(get_symbol(config.net_name, **network_settings(config)), *params)
-        embeddings, labels = zip(*labelled.embed_record(embedder, subset))
+        embeddings, labels = zip(*sources.embedded(embedder, sources.Record(subset)))
         drawn.append((title, np.concatenate(embeddings), np.concatenate(labels), params[0]["fc7_weight"].asnumpy()))
     return drawn
 

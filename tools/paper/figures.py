@@ -5,11 +5,9 @@ colour (the colours are Okabe and Ito's, which the colour-blind can tell apart),
 """
 import numpy as np
 
-from datasets.formats import verification_file
 from eval.measures import angles
-from eval.networks import labelled
-from eval.protocols import pairs as protocol
-from eval.reporting import plots
+from eval.networks import sources
+from eval.reporting import plots, results
 from recognition.config.losses import LOSSES
 from recognition.losses import classification
 from recognition.reporting.angle_trace import stages
@@ -130,7 +128,7 @@ def figure6(models, record, limit=500_000, seed=0, progress=False):
     """
     figure, panels = _angle_panels(len(models))
     for axes, (title, embedder) in zip(panels, models):
-        embeddings, labels = zip(*labelled.embed_record(embedder, record, progress=progress))
+        embeddings, labels = zip(*sources.embedded(embedder, sources.Record(record), progress))
         pairs = angles.pair_angles(np.concatenate(embeddings), np.concatenate(labels), limit, seed)
         if not len(pairs[0]) or not len(pairs[1]):
             raise Failure(f"{record}: {'genuine' if not len(pairs[0]) else 'impostor'} pairs need "
@@ -140,12 +138,12 @@ def figure6(models, record, limit=500_000, seed=0, progress=False):
     return figure
 
 
-def figure7(embedder, targets, flip=True, progress=False):
+def figure7(checkpoint, targets, flip=True, progress=False):
     """Draw the angles of the pairs of verification files, a panel each, with the accuracy in its title.
 
     Parameters
     ----------
-    embedder : eval.networks.embedder.Embedder
+    checkpoint : tools.paper.evaluated.Checkpoint
     targets : list of (str, str)
         Name and path of each.
     flip : bool
@@ -153,11 +151,9 @@ def figure7(embedder, targets, flip=True, progress=False):
     """
     figure, panels = _angle_panels(len(targets))
     for axes, (name, path) in zip(panels, targets):
-        images, issame = verification_file.read(path)
-        folds = min(10, len(issame))
-        result = protocol.verify(embedder, images, issame, folds, flip, path, progress)
-        degrees = angles.between(result.embeddings[0::2], result.embeddings[1::2])
-        plots.draw_angles(axes, degrees[issame], degrees[~issame], f"{name} ({100 * result.accuracy:.2f} %)")
+        evaluation, issame = checkpoint.verified(name, path, flip, fewer=True, progress=progress)
+        degrees, accuracy = results.pair_angles(evaluation), evaluation["values"]["accuracy"]
+        plots.draw_angles(axes, degrees[issame], degrees[~issame], f"{name} ({100 * accuracy:.2f} %)")
     _same_limits(panels[:len(targets)])
     return figure
 

@@ -1,18 +1,16 @@
-"""The paper's numbers, and tables in Markdown that show them beside ours."""
+"""Tables in Markdown that show the paper's numbers beside ours."""
 import json
 import os
 
 import numpy as np
 
-from datasets.formats import verification_file
 from eval.measures import angles
-from eval.networks import checkpoints, labelled
+from eval.networks import checkpoints, sources
 from eval.networks.checkpoint_files import read_params
 from eval.networks.embedder import Embedder
-from eval.protocols import pairs
+from eval.reporting.paper_numbers import paper
 from runtime import Failure
 
-NUMBERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "paper_tables.json")
 NONE = "–"
 
 STATISTICS = {"W-EC": "w_ec", "W-Inter": "w_inter", "Intra1": "intra", "Inter1": "inter"}  # by `eval.measures.angles`
@@ -32,18 +30,6 @@ NEEDS = {
     "table9": {"MAP": "the clips of iQIYI-VID"},
 }
 """What columns need for which there is no evaluation here."""
-
-
-def paper(table):
-    """Return a table of the paper: `setting`, `columns` and `rows`, each with a value a column, None where it has none.
-
-    Parameters
-    ----------
-    table : str
-        "table2" to "table9".
-    """
-    with open(NUMBERS, encoding="utf-8") as file:
-        return json.load(file)[table]
 
 
 def shown(value, digits=2):
@@ -108,12 +94,12 @@ def table3(models, data, held_out=None, context=None, folder=None, progress=Fals
         if name in columns:
             name = f"{prefix},{epoch}"
         embedder = Embedder(*checkpoints.load(prefix, epoch), context)
-        found = angles.statistics(labelled.embed_record(embedder, data, progress=progress), classifier(prefix, epoch),
-                                  folder)
+        found = angles.statistics(sources.embedded(embedder, sources.Record(data), progress),
+                                  classifier(prefix, epoch), folder)
         column = {row: found[key] for row, key in STATISTICS.items()}
         column.update(Intra2=None, Inter2=None, data=_counts(found))
         if held_out:
-            found = angles.statistics(labelled.embed_record(embedder, held_out, progress=progress), folder=folder)
+            found = angles.statistics(sources.embedded(embedder, sources.Record(held_out), progress), folder=folder)
             column.update(Intra2=found.intra, Inter2=found.inter, held_out=_counts(found))
         columns[name] = column
     return columns
@@ -145,14 +131,14 @@ def table3_text(columns, data, held_out):
     return "\n".join(lines) + "\n"
 
 
-def verified(table, embedder, find, flip):
-    """Verify a model on the files that a table has columns for.
+def verified(table, checkpoint, find, flip):
+    """Return how a model does on the files that a table has columns for.
 
     Parameters
     ----------
     table : str
         A name in `EVALUATIONS`.
-    embedder : eval.networks.embedder.Embedder
+    checkpoint : tools.paper.evaluated.Checkpoint or None
     find : callable
         From a name, such as lfw, to the path of its file, or None.
     flip : bool
@@ -169,11 +155,11 @@ def verified(table, embedder, find, flip):
         path = find(name)
         if path is None:
             needs[column] = f"{name}.bin"
-        elif embedder is None:
+        elif checkpoint is None:
             needs[column] = "a model (--model PREFIX,EPOCH)"
         else:
-            result = pairs.verify(embedder, *verification_file.read(path), flip=flip, name=path, progress=True)
-            results[column] = {"accuracy": 100 * result.accuracy, "std": 100 * result.std, "path": path}
+            values = checkpoint.verified(name, path, flip, progress=True)[0]["values"]
+            results[column] = {"accuracy": 100 * values["accuracy"], "std": 100 * values["std"], "path": path}
     return results, needs
 
 

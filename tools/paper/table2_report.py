@@ -1,15 +1,13 @@
 """Table 2 as JSON and Markdown: our runs beside the paper, and whether its findings are seen."""
 import math
 import os
-import platform
 import shlex
-import subprocess
 import sys
 
 import numpy as np
 
 from recognition.config.losses import row_of
-from runtime import ROOT, mx
+from runtime import ROOT
 from runtime.files import whole_file, write_json
 from tools.paper.paper_tables import NONE, deviation, markdown, paper, protocol_text, shown
 
@@ -32,15 +30,6 @@ FINDINGS = [
     ("Triplet is behind ArcFace", "above", [(ARCFACE, TRIPLET)]),
 ]
 WORST_FIRST = ["not seen", "not seen in one seed", "not run", "cannot be told", "seen in one seed", "seen"]
-
-
-def versions():
-    """Return what made a table: the versions of Python, its libraries and this repository, and the machine."""
-    import cv2
-    git = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
-                         check=False)
-    return {"python": platform.python_version(), "mxnet": mx.__version__, "numpy": np.__version__,
-            "opencv": cv2.__version__, "machine": platform.machine(), "repository": git.stdout.strip() or None}
 
 
 def command():

@@ -158,6 +158,15 @@ def test_an_image_is_stored_once(tmp_path, distinct, data):
     assert verification_file.read(tmp_path / "a.bin")[0] == images
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([b"", b"a", b"b", b"ab", b"a\0"]).map(lambda image: bytes(bytearray(image)))))
+def test_different_images_by_a_loop(images):
+    first, numbers = verification_file.distinct(images)
+    expected = [i for i in range(len(images)) if not any(images[j] == images[i] for j in range(i))]
+    assert first.tolist() == expected and first.dtype == numbers.dtype == np.int64
+    assert numbers.tolist() == [next(row for row, j in enumerate(expected) if images[j] == image) for image in images]
+
+
 @pytest.mark.parametrize("image", [b"\n", b"\\", b"\\u0041", b"\\\\u0041\\", b"a\r\n\0\x1a'\"",
                                    bytes(range(256)), b"\n" * 300])
 def test_bytes_that_mean_something_to_pickle(tmp_path, image):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets import overlap
+from datasets import merge, overlap
+from datasets.formats import records
 from datasets.formats.embeddings import Embeddings, write
 from datasets.identities import centres
 from runtime import Failure
@@ -40,34 +41,6 @@ def test_centres_equal_those_of_a_loop(crowd, block, monkeypatch):
         assert found.labels[place] == label and found.counts[place] == len(mine)
         np.testing.assert_allclose(found.sums[place], mine.sum(axis=0), atol=1e-5)
         np.testing.assert_allclose(found.centres[place], unit([mine.sum(axis=0)])[0], atol=1e-6)
-
-
-@pytest.mark.parametrize("block", [1, 7, 2048])
-@pytest.mark.parametrize("itself", [False, True])
-def test_pairs_equal_those_of_a_loop(block, itself, monkeypatch):
-    monkeypatch.setattr(centres, "BLOCK", block)
-    rng = np.random.RandomState(1)
-    first, second = unit(rng.normal(size=(23, 4))).astype(np.float32), unit(rng.normal(size=(31, 4))).astype(np.float32)
-    other = first if itself else second
-    rows, columns, cosines = centres.pairs_above(first, None if itself else second, 0.7)
-    expected = {(i, j): float(first[i].astype(float) @ other[j]) for i in range(len(first))
-                for j in range(i + 1 if itself else 0, len(other)) if first[i].astype(float) @ other[j] >= 0.7}
-    assert dict.fromkeys(zip(rows.tolist(), columns.tolist())) == dict.fromkeys(expected) and len(rows) == len(expected)
-    np.testing.assert_allclose(cosines, [expected[pair] for pair in zip(rows, columns)], atol=1e-6)
-    assert np.all(np.diff(cosines) <= 0)
-    own = rng.randint(0, len(other), len(first))
-    for excluded in (None, own):
-        places, best = centres.nearest(first, other, excluded)
-        table = first.astype(float) @ other.T.astype(float)
-        if excluded is not None:
-            table[np.arange(len(first)), own] = -9
-        np.testing.assert_array_equal(places, table.argmax(axis=1))
-        np.testing.assert_allclose(best, table.max(axis=1), atol=1e-6)
-
-
-def test_a_threshold_that_selects_everything():
-    with pytest.raises(Failure, match="more than 100 pairs.*higher --threshold"):
-        centres.pairs_above(np.ones((30, 2), np.float32), None, 0.5, most=100)
 
 
 def planted(tmp_path, seed=0):
@@ -149,6 +122,51 @@ def test_numpy_reads_what_is_written_and_the_other_way_round(tmp_path):
     with pytest.raises(Failure, match="4 embeddings for 5 labels"):
         write(tmp_path / "c.npz", [rows[:4]], range(5))
     assert not (tmp_path / "c.npz").exists()
+
+
+@pytest.fixture
+def by_networks(tmp_path):
+    """A function that writes two files of embeddings by given networks, arrays `network` or None."""
+    def make(first, second):
+        for name, network in (("a.npz", first), ("b.npz", second)):
+            more = {} if network is None else {"network": np.array(network)}
+            write(tmp_path / name, [np.eye(3, dtype=np.float32)], [0, 1, 2], **more)
+        return str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
+    return make
+
+
+NETWORK = ["m", "1", "f", "flip"]
+
+
+@pytest.mark.parametrize("other, says", [
+    (["n", "2", "g", "flip"], r"a\.npz and .*b\.npz are of two networks \(m, epoch 1, and n, epoch 2\), whose "
+                              "embeddings cannot be compared: make (both|all) with one network"),
+    (["m", "1", "f", "single crop"], r"a\.npz was made with mirror images, and .*b\.npz without: make (both|all) with "
+                                     "--no-flip, or none")])
+def test_embeddings_of_two_networks_are_not_compared(by_networks, other, says, tmp_path):
+    first, second = by_networks(NETWORK, other)
+    with pytest.raises(Failure, match=says):
+        overlap.main([first, second, "--list", str(tmp_path / "list.tsv")])
+    assert not (tmp_path / "list.tsv").exists()
+
+
+@pytest.mark.parametrize("other", [None, NETWORK, ["elsewhere/m", "7", "f", "flip"], ["f"], [1, 2, 3, 4],
+                                   ["n", "2", "g", "neither"]])
+def test_embeddings_of_one_network_or_an_unknown_one_are_compared(by_networks, other, capsys):
+    overlap.main(list(by_networks(NETWORK, other)))
+    assert "3 identities of" in capsys.readouterr().out
+
+
+def test_joining_records_by_two_networks(by_networks, tmp_path):
+    for name in "ab":
+        records.write(tmp_path / name, [(person, b"an image", "x") for person in range(3)])
+    first, second = by_networks(NETWORK, ["n", "2", "g", "flip"])
+    write(tmp_path / "unknown.npz", [np.eye(3, dtype=np.float32)], [0, 1, 2])
+    folders = [str(tmp_path / name) for name in "aab"]
+    with pytest.raises(Failure, match=r"a\.npz and .*b\.npz are of two networks"):
+        merge.main([*folders, "--embeddings", str(tmp_path / "unknown.npz"), first, second,
+                    "--output", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 def archive(**arrays):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from eval.measures import angles
 from eval.networks.embedder import Embedder
-from eval.networks.labelled import embed_record, label_of
+from eval.networks.sources import Record, embedded, label_of
 from runtime import Failure, mx
 
 
@@ -130,8 +130,9 @@ def test_record_is_embedded_in_order(faces):
     data = mx.sym.Variable("data")
     mean = mx.sym.Flatten(mx.sym.Pooling(data, global_pool=True, kernel=(1, 1), pool_type="avg"), name="fc1")
     embedder = Embedder(mean, {}, {}, batch_size=4)
-    batches = list(embed_record(embedder, faces, batch=5))
-    assert [len(labels) for _, labels in batches] == [5, 5, 5, 5, 4]
+    source = Record(faces)
+    assert [len(batch.labels) for batch in source.batches(batch=5)] == [5, 5, 5, 5, 4]
+    batches = list(embedded(embedder, source))
     assert np.concatenate([labels for _, labels in batches]).tolist() == [i for i in range(6) for _ in range(4)]
     embeddings = np.concatenate([rows for rows, _ in batches])
     assert embeddings.shape == (24, 3) and embeddings.std(0).min() > 0

@@ -6,7 +6,7 @@ import pytest
 
 from eval.networks.checkpoints import load
 from eval.networks.embedder import Embedder
-from runtime import mx
+from runtime import Failure, mx
 
 
 def network(seed=0):
@@ -60,6 +60,18 @@ def test_both_flips(batch_size):
     np.testing.assert_allclose(mirrored, by_module(*parts, images[:, :, ::-1]), rtol=1e-4, atol=1e-5)
     plain, mirrored = embedder.both_flips(iter([images[:3], images[3:4], images[4:]]))
     np.testing.assert_allclose(mirrored, by_module(*parts, images[:, :, ::-1]), rtol=1e-4, atol=1e-5)
+
+
+def test_embed():
+    parts, images = network(), faces(11)
+    plain, mirrored = by_module(*parts, images), by_module(*parts, images[:, :, ::-1])
+    np.testing.assert_allclose(embedder_of(parts).embed(images, flip=True), plain + mirrored, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(embedder_of(parts).embed(images, flip=False), plain, rtol=1e-4, atol=1e-5)
+    parts[1]["pre_fc1_bias"][2] = np.nan
+    for flip in (True, False):
+        with pytest.raises(Failure, match="^lfw: the network gives embeddings that are not finite; its training had "
+                                          "diverged, so take an earlier checkpoint$"):
+            embedder_of(parts).embed(images, flip, "lfw")
 
 
 def test_no_images():

@@ -94,6 +94,14 @@ def test_colours_are_rgb_of_the_decoded_image(tmp_path):
     np.testing.assert_array_equal(batch.data[0].asnumpy()[0].transpose(1, 2, 0), mx.image.imdecode(jpeg).asnumpy())
 
 
+def test_labels_stay_when_further_batches_are_read(folder):
+    """Reports read them a step late; MXNet gives its own label's memory to a later batch."""
+    iterator = train_iterator(folder, 5, seed=3)
+    kept = [(batch.data[0].asnumpy()[:, 0, 0, 0], batch.label[0]) for batch in iterator]
+    for greys, label in kept:
+        assert label.asnumpy().tolist() == [person(int(grey)) for grey in greys]
+
+
 def test_without_shuffling(folder):
     iterator = train_iterator(folder, 10, shuffle=False)
     assert epoch(iterator)[0] == list(range(COUNT))

@@ -71,3 +71,19 @@ def test_heads_alone(monkeypatch):
 def test_reading():
     rows = list(benchmark_rows.reading_rows(threads=1, rounds=1, images=250))
     assert len(rows) == 1 and rows[0].ratio > 0
+
+
+def test_index_rows_are_measurements_alone(monkeypatch):
+    class Told:
+        def __init__(self, *_, **__):
+            pass
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda self, *_: None  # noqa: E731
+
+        def turn(self):
+            return 6.47, {"peak_bytes": 8.26e8, "read": 0.9, "write": 5.5}
+    monkeypatch.setattr(benchmark_rows, "Contender", Told)
+    monkeypatch.setattr(benchmark_rows.synthetic, "write_sparse_record", lambda *_: None)
+    seconds, peak = (benchmark.shown(row).split() for row in benchmark_rows.index_rows(threads=1))
+    assert seconds == "index of 5,822,653 images ours 6.47 – s – reading 0.9, writing 5.5".split()
+    assert peak == "index of 5,822,653 images ours 0.826 – GB – the process's peak".split()

@@ -1,5 +1,6 @@
 """The paper's figures: curves against the formulas, and that each is drawn."""
 import math
+import os
 import re
 
 import cv2
@@ -10,8 +11,9 @@ from datasets.formats import records
 from eval.reporting import plots
 from recognition.config.losses import LOSSES
 from recognition.reporting.angle_trace import read
-from runtime import Failure
+from runtime import Failure, mx
 from tools.paper import figures
+from tools.paper.evaluated import Checkpoint
 
 
 @pytest.mark.parametrize("loss", [loss for loss, entry in LOSSES.items()
@@ -122,18 +124,37 @@ def test_figure6_needs_pairs(faces, tmp_path):
         figures.figure6([("ArcFace", colours)], str(tmp_path))
 
 
-class Colours:
-    """The same with the mirror image."""
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A checkpoint whose embedding is an image's mean colour."""
+    data = mx.sym.Variable("data") * (1 / 255)
+    mean = mx.sym.Pooling(data, global_pool=True, kernel=(1, 1), pool_type="avg")
+    symbol = mx.sym.FullyConnected(mean, num_hidden=3, name="fc1")
+    mx.model.save_checkpoint(str(tmp_path / "model"), 1, symbol, {"fc1_weight": mx.nd.array(np.eye(3)),
+                                                                  "fc1_bias": mx.nd.zeros(3)}, {})
+    return str(tmp_path / "model"), 1
 
-    image_shape = (3, 112, 112)
 
-    def both_flips(self, images):
-        both = np.concatenate([colours(batch) for batch in images])
-        return both, both
-
-
-def test_figure7(faces, tmp_path):
-    figure = figures.figure7(Colours(), [("tiny", str(faces / "tiny.bin"))] * 4)
+def test_figure7(faces, checkpoint, tmp_path):
+    figure = figures.figure7(Checkpoint(*checkpoint), [("tiny", str(faces / "tiny.bin"))] * 4)
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert len(titles) == 4 and re.fullmatch(r"tiny \(\d+\.\d\d %\)", titles[0])
     picture(figure, tmp_path / "figure")
+
+
+def drawn(figure):
+    return [patch.get_xy().tolist() for patch in figure.axes[0].patches]
+
+
+def test_figure7_takes_what_is_kept(faces, checkpoint, capsys, monkeypatch):
+    target = [("tiny", str(faces / "tiny.bin"))]
+    first = figures.figure7(Checkpoint(*checkpoint), target)
+    path = os.path.join(os.path.dirname(checkpoint[0]), "evaluations", "tiny.json")
+    assert capsys.readouterr().err == ""
+    other = figures.figure7(Checkpoint(*checkpoint), target, flip=False)  # that is not there yet
+    assert capsys.readouterr().err == "" and drawn(other) and drawn(first)
+    monkeypatch.setattr(Checkpoint, "embedder", property(lambda self: pytest.fail("it is computed again")))
+    again = figures.figure7(Checkpoint(*checkpoint), target)
+    assert capsys.readouterr().err == f"tiny: from {path}\n"
+    assert drawn(again) == drawn(first)
+    assert again.axes[0].get_title() == first.axes[0].get_title()
