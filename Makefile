@@ -26,11 +26,12 @@ $(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt requireme
 demo: setup
 	$(RUN) tools/demo.py
 
+# A process a core, each with one thread: on two cores that takes a little over half the time of one process.
 test: setup
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadfile
 
 test-fast: setup
-	$(RUN) -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: setup
 	$(RUN) -m ruff check .

@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -69,12 +70,17 @@ def orl(root):
     """The folder of the installed ORL dataset, which is fetched where it is missing."""
     from datasets.orl import install
     from runtime import Failure
+    from runtime.locks import Taken
     folder = root / "datasets" / "orl"
-    try:
-        install(folder)
-    except Failure as failure:
-        pytest.skip(str(failure))
-    return folder
+    for _ in range(600):
+        try:
+            install(folder)
+            return folder
+        except Taken:  # by the other process of this test run
+            time.sleep(0.2)
+        except Failure as failure:
+            pytest.skip(str(failure))
+    pytest.fail(f"another process holds {folder}")
 
 
 def face(identity, number):

@@ -34,6 +34,7 @@ def test_the_original_folders_and_identities():
     assert (retina["dataset_path"], retina["num_classes"]) == ("datasets/ms1m-retinaface-t1", 93431)
 
 
+@pytest.mark.slow
 def test_messages_say_how_to_get_it(command, tmp_path):
     done = command("recognition/train.py", "--network", "y1", "--dataset", "casia", "--dataset-path", tmp_path,
                    "--ctx", "cpu")
@@ -99,6 +100,7 @@ def test_a_test_set(tmp_path):
     assert state("ijbc", tmp_path)["whole"] is False and "lacks meta/ijbc_name" in state("ijbc", tmp_path)["state"]
 
 
+@pytest.mark.slow
 def test_the_command(command, tmp_path):
     done = command("datasets/catalog.py", "--json", "--data-dir", tmp_path)
     table = json.loads(done.stdout)

@@ -430,6 +430,7 @@ def test_cut_record_is_not_repaired(tmp_path, capsys, length):
     assert sorted(os.listdir(tmp_path / "a")) == ["property", "train.rec"]
 
 
+@pytest.mark.slow
 def test_repair_keeps_the_older_where_the_disk_is_full(tmp_path, root):
     import subprocess
     import sys
@@ -562,6 +563,7 @@ def test_image_that_claims_to_be_huge(tmp_path, capsys):
         verification_file.decode([bomb])
 
 
+@pytest.mark.slow
 def test_missing(command, tmp_path):
     done = command("datasets/check.py", tmp_path / "no\nne")
     assert done.returncode == 1

@@ -211,6 +211,7 @@ def test_a_killed_run_goes_on(faces, tmp_path, monkeypatch):
         convert.unpack(faces, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_command(faces, tmp_path, root):
     run = [sys.executable, str(root / "datasets" / "convert.py")]
     for arguments in (["unpack", faces, tmp_path / "files"], ["pack", tmp_path / "files", tmp_path / "back"]):
@@ -227,6 +228,7 @@ def test_command(faces, tmp_path, root):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_no_space(faces, tmp_path, root):
     limited = (f"import resource; from datasets import convert; from runtime import run_command\n"
                f"resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"

@@ -89,6 +89,7 @@ def test_images_are_those_of_the_wheel_widened(wheel, people):
             assert np.abs(wide[:, -10:] - narrow[:, -1:]).max() <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_installing_again_changes_nothing_and_completes_what_is_partial(wheel, orl, tmp_path):
     folder = tmp_path / "orl"
@@ -151,6 +152,7 @@ def test_command_with_a_wheel(command, wheel, tmp_path):
     assert command_file.is_installed(tmp_path / "orl")
 
 
+@pytest.mark.slow
 def test_command_without_a_network(root, tmp_path):
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
     done = subprocess.run([sys.executable, root / "datasets" / "orl.py", "--output", tmp_path / "orl"],

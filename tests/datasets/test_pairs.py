@@ -286,6 +286,7 @@ ENDS = [(first, second) for first in range(15) for second in range(first)]
 GENUINE_FIRST = sorted(ENDS, key=lambda pair: pair[0] // 5 != pair[1] // 5)  # 30 genuine pairs and 75 impostor pairs
 
 
+@pytest.mark.slow
 def test_own_pairs_are_dealt(own):
     """Each fold has its share of both kinds, every pair is there once with its label, and a line says so."""
     issame = [first // 5 == second // 5 for first, second in GENUINE_FIRST]

@@ -232,12 +232,14 @@ def test_failures_are_one_line(command, models, sets, tmp_path):
              "out.json")
 
 
+@pytest.mark.slow
 def test_no_gpu_is_one_line(command):
     if mx.context.num_gpus():
         pytest.skip("there is a GPU here")
     one_line(command("eval/verification.py", "--gpu", 0), "gpu:0", "no GPU")
 
 
+@pytest.mark.slow
 def test_wrong_usage_ends_with_2(command):
     assert command("eval/verification.py", "--mode", 7).returncode == 2
 

@@ -189,6 +189,7 @@ def bomb(side=20000):
         chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+@pytest.mark.slow
 def test_image_bombs(tmp_path, root):
     """With a gigabyte of memory, everything that decodes images gets past one that would take more."""
     huge = bomb()

@@ -23,6 +23,7 @@ def test_a_thread_for_each_processor_unless_the_environment_says_otherwise(pytho
     assert python(ask, OMP_NUM_THREADS="3").stdout.split()[0] == "3"
 
 
+@pytest.mark.slow
 def test_mxnet_is_imported_when_it_is_asked_for(python):
     done = python("import sys, runtime\nfrom runtime import Failure, run_command\nprint('mxnet' in sys.modules)\n"
                   "from runtime import mx\nprint(mx is sys.modules['mxnet'], runtime.mx is mx)\n"

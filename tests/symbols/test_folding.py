@@ -52,6 +52,7 @@ def test_published_y1(published, fill):
     assert "BatchNorm" not in operators(folded) and not folded.list_auxiliary_states()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network, settings, left", [
     ("fresnet", {"num_layers": 18}, 9),  # those before a padded convolution, and bn1
     ("fresnet", {"num_layers": 18, "net_unit": 1, "net_se": 1, "net_output": "F"}, 1),

@@ -102,6 +102,7 @@ def test_outputs_and_gradients_of_a_small_network(one_slope):
     assert_right_gradients(build, data=(3, 3, 9, 7))
 
 
+@pytest.mark.slow
 def test_a_whole_network(fill):
     def values(name, shape):
         if name == "data":

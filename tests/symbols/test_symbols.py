@@ -160,6 +160,7 @@ def test_the_same_symbol_whatever_was_built_before():
     assert first == again
 
 
+@pytest.mark.slow
 def test_the_same_symbol_in_another_process(root):
     program = "import sys; sys.path.insert(0, '.')\nfrom symbols import get_symbol\n" \
               "print(get_symbol('fmnasnet', net_multiplier=0.25, net_output='GDC').tojson())"

@@ -80,6 +80,7 @@ def small(tmp_path, fill):
     return str(tmp_path / "model")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Cannot decide type")
 @pytest.mark.parametrize("fold", [False, True])
 @pytest.mark.parametrize("form", ["params", "gluon", "onnx", "ncnn"])

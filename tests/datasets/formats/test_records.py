@@ -230,6 +230,7 @@ def test_images_alone_cut_short_at_every_byte(tmp_path):
             fails(path, "a.rec is (cut short|empty)")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_bytes(folder, data):
@@ -269,6 +270,7 @@ def test_a_failing_source_leaves_the_older_files(folder):
     assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, 3000, 300_000])
 def test_no_space(tmp_path, root, size):
     """A disk that fills up, stood in for by a limit on the size of files."""

@@ -128,6 +128,7 @@ def test_a_record_whose_text_was_saved_elsewhere(faces, tmp_path, encoding, caps
     assert records.read_layout(folder).images == range(1, 25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["shuffled_rec", "property_bom"])
 def test_cases(shared, case, command):
     if not (shared / "cases" / case).is_dir():

@@ -175,6 +175,7 @@ def test_bytes_that_mean_something_to_pickle(tmp_path, image):
     assert verification_file.read(tmp_path / "a.bin")[0] == [image, b"x" + image]
 
 
+@pytest.mark.slow
 def test_more_images_than_short_numbers_reach(tmp_path):
     images = [struct.pack(">I", number) for number in range(70_000)] * 2
     verification_file.write(tmp_path / "a.bin", images, [True, False] * 35_000)
@@ -299,6 +300,7 @@ def test_cut_short_at_every_byte(read, content):
         fails(read, content[:length])
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(PYTHON2 + PYTHON2_NUMPY + NUMPY2), st.data())
 def test_damaged_bytes(read, content, data):

@@ -110,6 +110,7 @@ def test_pairs(limit):
         assert (impostor == angles.pair_angles(embeddings, labels, limit)[1]).all()
 
 
+@pytest.mark.slow
 def test_impostors_are_drawn_evenly():
     """Over many draws every impostor pair comes about as often as any other."""
     embeddings = np.stack([np.cos(np.arange(12) ** 2 / 50), np.sin(np.arange(12) ** 2 / 50)], 1)

@@ -67,6 +67,7 @@ def pair_sets(draw, smallest=1):
     return dist, issame, draw(st.integers(1, min(count, 10)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(pair_sets())
 def test_accuracy_equals_the_plain_loop(pairs):
@@ -77,6 +78,7 @@ def test_accuracy_equals_the_plain_loop(pairs):
     assert thresholds.tolist() == best
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(pair_sets(), st.sampled_from([1e-3, 0.1, 0.25, 0.5]))
 def test_tar_equals_the_plain_loop(pairs, far):
@@ -85,6 +87,7 @@ def test_tar_equals_the_plain_loop(pairs, far):
     assert found == pytest.approx(plain_tar(dist, issame, far, nfolds), rel=1e-12, abs=1e-12, nan_ok=True)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(pair_sets())
 def test_what_cannot_be_computed_has_a_reason(pairs):

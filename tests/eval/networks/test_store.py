@@ -57,6 +57,7 @@ def contents(path):
     return [open(name, "rb").read() for name in (path, embedding_store.state_path(path))]
 
 
+@pytest.mark.slow
 @LENIENT
 @given(count=st.integers(1, 40), dimension=st.integers(1, 5), data=st.data())
 def test_an_interrupted_store_ends_with_the_same_bytes(tmp_path_factory, count, dimension, data):
@@ -122,6 +123,7 @@ def checkpoint(prefix):
     return weight
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path, root, capsys):
     weight = checkpoint(tmp_path / "model")
     records.write(tmp_path / "rec", [(number // 20, cv2.imencode(".png", image(number)[:, :, ::-1])[1].tobytes(), "x")

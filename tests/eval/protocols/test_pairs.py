@@ -154,6 +154,7 @@ def test_too_few_pairs_in_training():
     assert "--nfolds" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_published_checkpoint_tells_faces_apart(published, orl):
     images, issame = read(orl / "orl.bin")
     embedder = Embedder(*load(published, 0))

@@ -14,11 +14,13 @@ from tools.reproduce import verification_sets
 @pytest.fixture
 def folder(tmp_path):
     """Two files, a folder and a broken link of such a name, and what has another name."""
+    folder = tmp_path / "data" / "set"
+    folder.mkdir(parents=True)
     for name in ("lfw.bin", "a.b.bin", "cfp_fp.bin.part", "bin", "agedb_30.BIN"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "folder.bin").mkdir()
-    (tmp_path / "gone.bin").symlink_to(tmp_path / "nowhere")
-    return tmp_path
+        (folder / name).write_bytes(b"")
+    (folder / "folder.bin").mkdir()
+    (folder / "gone.bin").symlink_to(tmp_path / "nowhere")
+    return folder
 
 
 def test_all_that_a_folder_has(folder):

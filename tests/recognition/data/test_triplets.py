@@ -237,6 +237,7 @@ def train(loss, faces, models, **flags):
         "triplet_alpha": 4.0, **flags}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss, printed", [
     ("triplet", r"\tlossvalue=\d+\.\d{6}$"),
     ("arcface-triplet", r"\tacc=\d\.\d{6}\tlossvalue=\d+\.\d{6}\ttriplet_loss=\d+\.\d{6}$")])

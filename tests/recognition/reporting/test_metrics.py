@@ -89,6 +89,7 @@ def test_without_a_classifier_there_is_no_accuracy(lines):
     assert lines() == ["Epoch[0] Batch [0-1]\tSpeed: N samples/sec\tlossvalue=0.250000"]
 
 
+@pytest.mark.slow
 def test_plain_lines_on_standard_output(root):
     code = ("import logging; from recognition.reporting.metrics import print_plain_lines\n"
             "logging.basicConfig(level=logging.ERROR); print_plain_lines(); logging.info('a line')")

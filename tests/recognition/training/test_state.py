@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from recognition.training import state
@@ -50,7 +51,8 @@ FILES = ["network.params", "optimizer.params", "progress.json", "SHA256SUMS"]
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("content", [None, b"", b"\x12\x01", b"[1, 2", os.urandom(300)])
+@pytest.mark.parametrize("content", [None, b"", b"\x12\x01", b"[1, 2", np.random.RandomState(0).bytes(300)],
+                         ids=["missing", "empty", "short", "half", "random"])
 def test_a_damaged_newest_state_is_named_and_the_one_before_used(tmp_path, capsys, name, content):
     save(tmp_path, 10)
     newest = save(tmp_path, 20)

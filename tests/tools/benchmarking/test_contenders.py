@@ -12,6 +12,7 @@ def spawn(step, **settings):
     return Contender(step, 1, **settings)
 
 
+@pytest.mark.slow
 def test_contenders_take_turns_in_processes_of_their_own(tmp_path, monkeypatch):
     log = tmp_path / "log"
     (tmp_path / "told.py").write_text(

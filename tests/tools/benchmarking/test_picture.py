@@ -1,9 +1,12 @@
 """The picture of the benchmark's curves."""
 
 
+import pytest
+
 from tools.benchmarking import picture as benchmark_picture
 
 
+@pytest.mark.slow
 def test_picture(tmp_path):
     curves = [{"panel": panel, "network": "y1", "work": work, "batch": 16, "x": x, "images_per_second": [10.0] * len(x)}
               for panel, x in (("threads", [1, 2]), ("batch", [1, 4]), ("classes", [1000, 100000]))

@@ -135,6 +135,7 @@ def checkpoint(tmp_path):
     return str(tmp_path / "model"), 1
 
 
+@pytest.mark.slow
 def test_figure7(faces, checkpoint, tmp_path):
     figure = figures.figure7(Checkpoint(*checkpoint), [("tiny", str(faces / "tiny.bin"))] * 4)
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]

@@ -61,6 +61,7 @@ def calls(run):
         return [line.split(";")[0] for line in file.read().splitlines()]
 
 
+@pytest.mark.slow
 def test_done_runs_are_kept_and_failed_ones_tried_again(scripts, capsys, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     told = []
@@ -117,6 +118,7 @@ def test_a_state_that_cannot_be_resumed_is_left(scripts):
     assert run.result() and calls(run) == ["--resume", ""]
 
 
+@pytest.mark.slow
 def test_triplets_start_from_another_row(scripts):
     losses = ["atriplet", "softmax"]
     assert [run.start for run in planned(scripts, losses)] == [None, None]
