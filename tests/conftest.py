@@ -1,4 +1,5 @@
 """Fixtures that several tests share."""
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -38,11 +39,14 @@ def fill(shared):
 
 
 @pytest.fixture(scope="session")
-def published(shared):
-    """Prefix of the published MobileFaceNet checkpoint (epoch 0)."""
+def published(shared, tmp_path_factory):
+    """Prefix of a copy of the published MobileFaceNet checkpoint (epoch 0): commands keep results beside it."""
     if not (shared / "pretrained" / "y1" / "model-0000.params").is_file():
         pytest.skip("the published checkpoint is not at ../shared/pretrained/y1")
-    return shared / "pretrained" / "y1" / "model"
+    folder = tmp_path_factory.mktemp("published")
+    for name in ("model-symbol.json", "model-0000.params"):
+        shutil.copyfile(shared / "pretrained" / "y1" / name, folder / name)
+    return folder / "model"
 
 
 @pytest.fixture
