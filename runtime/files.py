@@ -150,6 +150,14 @@ def plain_name(path, mode="rb"):
         os.close(descriptor)
 
 
+def data_folders(root):
+    """Return the paths of the folders in `root` in alphabetical order, without folders of code."""
+    if not os.path.isdir(root):
+        return []
+    return sorted(entry.path for entry in os.scandir(root) if entry.is_dir() and entry.name != "__pycache__"
+                  and not os.path.exists(os.path.join(entry.path, "__init__.py")))
+
+
 def user_cache(*names):
     """Return the path of a file or folder in the user's cache, which XDG_CACHE_HOME may name; nothing is made."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")

@@ -7,6 +7,7 @@ import numpy as np
 from datasets.formats import records, verification_file
 from datasets.formats.labels import is_class
 from runtime import Failure
+from runtime.files import data_folders
 
 
 def look(entry, root):
@@ -94,9 +95,7 @@ def _check_classes(layout, ranges, folder):
 
 def _look_at_pairs(entry, root, folder):
     """Look for a verification file in its folder, then under the root and in the other folders there."""
-    name = glob.escape(root)
-    places = [os.path.join(folder, entry.files[0]), *sorted(
-        glob.glob(os.path.join(name, entry.files[0])) + glob.glob(os.path.join(name, "*", entry.files[0])))]
+    places = [os.path.join(place, entry.files[0]) for place in (folder, root, *data_folders(root))]
     path = next((path for path in places if os.path.isfile(path)), None)
     if path is None:
         return {"here": False, "whole": None, "state": "not here", "path": None}

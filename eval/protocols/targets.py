@@ -7,6 +7,7 @@ import re
 
 from datasets.published import table
 from runtime import Failure
+from runtime.files import data_folders
 
 DEFAULT_TARGETS = "lfw,cfp_fp,agedb_30"
 
@@ -63,9 +64,7 @@ def _look_up(name, data_dir):
     """Return the path of a verification file by its name, or None."""
     if os.path.isabs(name):
         return None
-    folders = [data_dir]
-    if os.path.isdir(data_dir):
-        folders += sorted(entry.path for entry in os.scandir(data_dir) if entry.is_dir())
+    folders = [data_dir, *data_folders(data_dir)]
     return next((found[name] for found, _ in (sets_in(folder, [name]) for folder in folders) if found), None)
 
 

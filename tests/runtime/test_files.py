@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from runtime import Failure
-from runtime.files import whole_file, whole_path
+from runtime.files import data_folders, whole_file, whole_path
 
 
 def test_replaces_when_the_block_succeeds(tmp_path):
@@ -141,3 +141,12 @@ def test_a_full_disk_at_any_moment_is_reported_with_the_path(tmp_path, monkeypat
         file.write(b"x")
     assert caught.value.filename == str(tmp_path / "a")
     assert os.listdir(tmp_path) == []
+
+
+def test_folders_of_data_are_told_from_code(tmp_path):
+    for name in ("faces_emore", "formats", "__pycache__", "a"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "formats" / "__init__.py").touch()
+    (tmp_path / "lfw.bin").touch()
+    assert data_folders(str(tmp_path)) == [str(tmp_path / "a"), str(tmp_path / "faces_emore")]
+    assert data_folders(tmp_path / "nowhere") == []
