@@ -3,6 +3,7 @@
 A source is gone through from any of its places on, so that embedding can resume. A place is a number from 0. An image
 that cannot be used is left out of its batch; its place stays counted.
 """
+import abc
 import contextlib
 import hashlib
 import os
@@ -43,7 +44,7 @@ class Batch(NamedTuple):
     end: int
 
 
-class Source:
+class Source(abc.ABC):
     """Images with labels and names.
 
     Attributes
@@ -73,9 +74,9 @@ class Source:
     def __len__(self):
         return len(self.labels)
 
+    @abc.abstractmethod
     def _rows(self, start):
         """Yield (label, image or None) of each place from `start` on."""
-        raise NotImplementedError
 
     def batches(self, start=0, batch=None, progress=False):
         """Yield the images as `Batch`.

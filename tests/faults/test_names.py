@@ -19,26 +19,26 @@ from symbols import get_symbol
 NAMES = [b"donn\xe9es", b"\xff\xfe", "données".encode(), b"two\nlines\tand \"tabs\"", b"a" * 200]
 
 
-@pytest.fixture(params=NAMES, ids=["latin-1", "no-text", "utf-8", "signs", "long"])
-def folder(request, tmp_path):
-    """A folder of such a name, as Python spells it."""
-    path = os.path.join(str(tmp_path), os.fsdecode(request.param))
+def made(parent, name):
+    """Make a folder whose name has these bytes, and return its path as Python spells it."""
+    path = os.path.join(str(parent), os.fsdecode(name))
     try:
         os.mkdir(path)
     except OSError as error:
         pytest.skip(f"this file system has no such names: {error.strerror}")
     return path
+
+
+@pytest.fixture(params=NAMES, ids=["latin-1", "no-text", "utf-8", "signs", "long"])
+def folder(request, tmp_path):
+    """A folder of each such name."""
+    return made(tmp_path, request.param)
 
 
 @pytest.fixture
 def latin(tmp_path):
     """A folder with the name of `données` as Latin-1 has it."""
-    path = os.path.join(str(tmp_path), os.fsdecode(NAMES[0]))
-    try:
-        os.mkdir(path)
-    except OSError as error:
-        pytest.skip(f"this file system has no such names: {error.strerror}")
-    return path
+    return made(tmp_path, NAMES[0])
 
 
 @pytest.fixture

@@ -1,22 +1,10 @@
 """Figure 3: the subset of eight identities, and the picture of their embeddings."""
-import cv2
 import numpy as np
 import pytest
 
 from datasets.formats import records
-from eval.reporting import plots
 from runtime import Failure
 from tools.paper import figure3
-
-
-def picture(figure, stem):
-    """Save a figure and return its PNG in grey; the SVG is there as well."""
-    png, svg = plots.save(figure, str(stem))
-    with open(svg, encoding="utf-8") as file:
-        assert "<svg" in file.read(2000)
-    image = cv2.imread(png, cv2.IMREAD_GRAYSCALE)
-    assert image.std() > 10
-    return image
 
 
 def test_the_eight_with_most_images(tmp_path):
@@ -33,7 +21,7 @@ def test_the_eight_with_most_images(tmp_path):
         figure3.write_subset(str(tmp_path / "few"), str(tmp_path / "none"))
 
 
-def test_figure3_is_drawn(tmp_path):
+def test_figure3_is_drawn(tmp_path, picture):
     draw = np.random.RandomState(0)
     net = draw.normal(size=(40, 2)), np.arange(40) % 8, draw.normal(size=(8, 2))
     picture(figure3.draw([("(a) Softmax", *net), ("(b) ArcFace", *net)], "caption"), tmp_path / "figure")

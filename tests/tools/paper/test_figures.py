@@ -3,7 +3,6 @@ import math
 import os
 import re
 
-import cv2
 import numpy as np
 import pytest
 
@@ -61,17 +60,7 @@ def trace(path, steps=40, batch=100):
     return path
 
 
-def picture(figure, stem):
-    """Save a figure and return its PNG in grey; the SVG is there as well."""
-    png, svg = plots.save(figure, str(stem))
-    with open(svg, encoding="utf-8") as file:
-        assert "<svg" in file.read(2000)
-    image = cv2.imread(png, cv2.IMREAD_GRAYSCALE)
-    assert image.std() > 10
-    return image
-
-
-def test_figure4a(tmp_path):
+def test_figure4a(tmp_path, picture):
     figure = figures.figure4a(read(trace(tmp_path / "angles.npz")))
     means = [float(re.search(r"mean ([\d.]+)°", text.get_text()).group(1))
              for text in figure.axes[0].get_legend().get_texts()]
@@ -83,7 +72,7 @@ def test_figure4a(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_same_figure_gives_the_same_bytes(tmp_path):
+def test_the_same_figure_gives_the_same_bytes(tmp_path, picture):
     for stem in ("a", "b"):
         picture(figures.figure5(), tmp_path / stem)
     for kind in ("png", "svg"):
@@ -108,7 +97,7 @@ colours.image_shape = (3, 112, 112)
 
 
 @pytest.mark.slow
-def test_figure6(faces, tmp_path):
+def test_figure6(faces, tmp_path, picture):
     figure = figures.figure6([("ArcFace", colours), ("Triplet", colours)], str(faces), limit=50)
     assert [axes.get_title() for axes in figure.axes] == ["ArcFace", "Triplet"]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -136,7 +125,7 @@ def checkpoint(tmp_path):
 
 
 @pytest.mark.slow
-def test_figure7(faces, checkpoint, tmp_path):
+def test_figure7(faces, checkpoint, tmp_path, picture):
     figure = figures.figure7(Checkpoint(*checkpoint), [("tiny", str(faces / "tiny.bin"))] * 4)
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert len(titles) == 4 and re.fullmatch(r"tiny \(\d+\.\d\d %\)", titles[0])
