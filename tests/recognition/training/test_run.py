@@ -61,8 +61,11 @@ def test_lines_and_files(train, tmp_path):
     assert re.search(r"^saving 1\n\[3\]Accuracy-Highest: \d\.\d{5}$", out, re.M)
     assert re.search(r"^step 6 of 6: .* left$", out, re.M)
     assert re.search(r"^note: the schedule was published for a batch of 50; at 5 ", out, re.M)
+    settled = {"batch_size": 5, "per_batch_size": 5, "num_classes": 6}
+    assert all(re.search(rf"^{name}: {value}$", out, re.M) for name, value in settled.items())
     folder = run_folder(tmp_path)
     assert set(mx.nd.load(str(folder / "fc7-0001.params"))) == {"arg:fc7_weight"}
+    assert settled.items() <= json.loads((folder / "config.json").read_text()).items()
     assert not any(name.startswith("arg:fc7") for name in arrays(tmp_path))
     assert json.loads((folder / "config.json").read_text())["loss_m2"] == 0.5
     plain = json.loads((folder / "model-symbol.json").read_text())
