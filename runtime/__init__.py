@@ -1,16 +1,21 @@
 """The ground: what a process needs before MXNet is imported, where the repository is, and how a command ends.
 
-Everything here imports MXNet as ``from runtime import mx``, so that threads are set and NVIDIA's
-libraries loaded before it, and an installation that cannot work says so in one line.
+Everything here imports MXNet as ``from runtime import mx``, and gluon-cv as ``from runtime import gluoncv``, so that
+threads are set, NVIDIA's libraries loaded and NumPy's removed names given back before, and an installation that cannot
+work says so in one line.
 """
 import errno
 import os
 import sys
 
-from runtime import nvidia
+from runtime import compat, nvidia
 
-if sys.version_info < (3, 8):  # noqa: UP036 - this line is for them
-    sys.exit(f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old: install Python 3.8 to 3.11")
+OLDEST, NEWEST = (3, 9), (3, 13)
+"""The Pythons with which this is tested; constraints.txt has the packages for them."""
+PYTHONS = f"Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+
+if sys.version_info[:2] < OLDEST:
+    sys.exit(f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old: install {PYTHONS}")
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -41,30 +46,57 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # no line for each graph that is bound
 
 
-def _advice(error):
-    """Return in one line why MXNet does not import and what to do."""
+def _advice(title, error):
+    """Return in one line why a package does not import and what to do."""
     reason = " ".join(str(error).split()) or type(error).__name__
     if nvidia.DRIVER in reason:
         return (f"MXNet's GPU build ({nvidia.GPU_BUILD}) needs NVIDIA's driver, whose "
                 f"{nvidia.DRIVER} is not here: install the driver, or, on a machine without an NVIDIA GPU, "
                 "requirements.txt in an environment of its own (`make setup`)")
-    if not (3, 8) <= sys.version_info[:2] <= (3, 11):
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
         reason += f"; this is Python {sys.version_info[0]}.{sys.version_info[1]}"
-    return (f"MXNet does not import ({reason}): install the versions that fit together with `make setup`, or "
-            "`pip install -r requirements.txt` (with an NVIDIA GPU: requirements-cu112.txt) on Python 3.8 to 3.11; "
+    return (f"{title} does not import ({reason}): install the versions that fit together with `make setup`, or "
+            f"`pip install -r requirements.txt` (with an NVIDIA GPU: requirements-cu112.txt) on {PYTHONS}; "
             "`python tools/doctor.py` says which do not fit")
 
 
-def __getattr__(name):
-    """Import MXNet when `mx` is first asked for, so that what can do without it starts where it is broken."""
-    if name != "mx":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def _import_mxnet():
+    """Return MXNet, with what it needs in place before."""
+    nvidia.load()
+    compat.install()
+    import mxnet
+    return mxnet
+
+
+def _import_gluoncv():
+    """Return gluon-cv. It refuses to be imported beside PyTorch 2, which is out of sight meanwhile."""
+    _import_mxnet()
+    hidden = sys.modules.get("torch")
+    sys.modules["torch"] = None
     try:
-        nvidia.load()
-        import mxnet
+        import gluoncv
+    finally:
+        del sys.modules["torch"]
+        if hidden is not None:
+            sys.modules["torch"] = hidden
+    return gluoncv
+
+
+_PACKAGES = {"mx": ("MXNet", _import_mxnet), "gluoncv": ("gluon-cv", _import_gluoncv)}
+
+
+def __getattr__(name):
+    """Import MXNet when `mx` is first asked for, so that what can do without it starts where it is broken; and gluon-cv
+    when `gluoncv` is.
+    """
+    if name not in _PACKAGES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    title, load = _PACKAGES[name]
+    try:
+        package = load()
     except Exception as error:
-        sys.exit(_advice(error))
-    return globals().setdefault("mx", mxnet)
+        sys.exit(_advice(title, error))
+    return globals().setdefault(name, package)
 
 
 def _one_line(error):

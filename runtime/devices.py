@@ -36,7 +36,7 @@ def hidden_gpus(visible):
             "which is missing")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _say_once(line):
     print(line, file=sys.stderr, flush=True)
 

@@ -127,6 +127,19 @@ def test_a_test_file_is_named_after_the_file_that_it_tests():
     assert not wrong, "what concerns several files lies directly in tests/, or in tests/faults/"
 
 
+def test_mxnet_is_imported_through_the_runtime_alone():
+    """And gluon-cv, which imports MXNet: `runtime` gives both what NumPy and Python have lost since."""
+    wrong = []
+    for path in [*MODULES.values(), *(ROOT / "tests").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
+                [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            if {name.split(".")[0] for name in names} & {"mxnet", "gluoncv"}:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert all(line.startswith("runtime/__init__.py:") for line in wrong), wrong
+    assert len(wrong) == 2
+
+
 def test_git_ignores_data_and_no_code():
     def ignored(path):
         return subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0

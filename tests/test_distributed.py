@@ -15,15 +15,16 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def cluster():
+def cluster(root):
     """Return the environment of a scheduler and a server, which are stopped in the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = dict(os.environ, OMP_NUM_THREADS="1", DMLC_PS_ROOT_URI="127.0.0.1", DMLC_PS_ROOT_PORT=str(port),
                        DMLC_NUM_WORKER="2", DMLC_NUM_SERVER="1", DMLC_NODE_HOST="127.0.0.1")
-    started = [subprocess.Popen([sys.executable, "-c", "import mxnet"], env=dict(environment, DMLC_ROLE=role),
-                                stderr=subprocess.DEVNULL) for role in ("scheduler", "server")]
+    started = [subprocess.Popen([sys.executable, "-c", "from runtime import mx"], cwd=root,
+                                env=dict(environment, DMLC_ROLE=role), stderr=subprocess.DEVNULL)
+               for role in ("scheduler", "server")]
     yield environment
     for process in started:
         process.kill()

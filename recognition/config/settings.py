@@ -6,7 +6,7 @@ networks, losses and datasets alone.
 """
 import math
 import os
-from typing import Callable, NamedTuple, Optional, Tuple, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 from recognition.config.datasets import DATASETS
 from recognition.config.networks import DEFAULTS as NETWORK_DEFAULTS
@@ -51,7 +51,7 @@ class Setting(NamedTuple):
     help: str = ""
     rule: Optional[Callable] = None
     words: Union[str, Callable] = ""
-    choices: Optional[Tuple] = None
+    choices: Optional[tuple] = None
     flag: Optional[str] = None
     metavar: Optional[str] = None
 

@@ -1,21 +1,7 @@
 """The step schedule: the rate is divided by ten at given numbers of batches (Sec. 3.1), and what is said of it."""
-import sys
+from runtime import gluoncv
 
-
-def _schedulers():
-    """Return gluon-cv's schedulers. It refuses to be imported beside PyTorch 2, which is out of sight meanwhile."""
-    hidden = sys.modules.get("torch")
-    sys.modules["torch"] = None
-    try:
-        from gluoncv.utils import LRScheduler, LRSequential
-    finally:
-        del sys.modules["torch"]
-        if hidden is not None:
-            sys.modules["torch"] = hidden
-    return LRScheduler, LRSequential
-
-
-LRScheduler, LRSequential = _schedulers()
+LRScheduler, LRSequential = gluoncv.utils.LRScheduler, gluoncv.utils.LRSequential
 FACTOR = 0.1
 
 

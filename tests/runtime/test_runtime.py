@@ -48,18 +48,18 @@ def test_a_broken_installation_is_one_line(command, broken, root, statement, rea
 def test_a_missing_mxnet_is_one_line(python):
     done = python(IMPORT, "-S")  # without site-packages
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-    assert "No module named 'mxnet'" in done.stderr and "Python 3.8 to 3.11" in done.stderr
+    assert "No module named 'mxnet'" in done.stderr and "Python 3.9 to 3.13" in done.stderr
 
 
 def test_a_python_that_is_too_new_is_named(python, broken):
     folder = broken("import imp_is_gone")
-    done = python("import sys; sys.version_info = (3, 12, 1, 'final', 0)\n" + IMPORT, path=[folder])
-    assert done.returncode == 1 and "this is Python 3.12" in done.stderr, done.stderr
+    done = python("import sys; sys.version_info = (3, 14, 1, 'final', 0)\n" + IMPORT, path=[folder])
+    assert done.returncode == 1 and "this is Python 3.14" in done.stderr, done.stderr
 
 
 def test_a_python_that_is_too_old_is_one_line(python):
-    done = python("import sys; sys.version_info = (3, 7, 9, 'final', 0)\n" + IMPORT)
-    assert done.returncode == 1 and done.stderr == "Python 3.7 is too old: install Python 3.8 to 3.11\n"
+    done = python("import sys; sys.version_info = (3, 8, 18, 'final', 0)\n" + IMPORT)
+    assert done.returncode == 1 and done.stderr == "Python 3.8 is too old: install Python 3.9 to 3.13\n"
 
 
 # How a command ends

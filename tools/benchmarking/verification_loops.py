@@ -1,4 +1,7 @@
-"""Verification by loops over folds and thresholds, straight from the protocol, to check `eval.measures.pairs`."""
+"""Verification by loops over folds and thresholds, straight from the protocol, to check `eval.measures.pairs`.
+
+Distances are compared with thresholds in the distances' own type, as NumPy 1 did it for the original.
+"""
 import numpy as np
 
 from eval.measures.pairs import ACCURACY_THRESHOLDS, TAR_THRESHOLDS
@@ -19,10 +22,10 @@ def accuracy(dist, issame, nfolds=10):
         others_dist, others_same = dist[others], issame[others]
         best, threshold = -1.0, None
         for candidate in ACCURACY_THRESHOLDS:
-            right = np.mean((others_dist < candidate) == others_same)
+            right = np.mean((others_dist < dist.dtype.type(candidate)) == others_same)
             if right > best:
                 best, threshold = right, candidate
-        accuracies.append(np.mean((dist[test] < threshold) == issame[test]))
+        accuracies.append(np.mean((dist[test] < dist.dtype.type(threshold)) == issame[test]))
         chosen.append(threshold)
     return np.array(accuracies), np.array(chosen)
 
@@ -34,7 +37,7 @@ def tar(dist, issame, far=1e-3, nfolds=10):
     tars, fars = [], []
     for test, others in _folds(len(dist), nfolds):
         impostors = dist[others][~issame[others]]
-        rates = [np.mean(impostors < candidate) for candidate in TAR_THRESHOLDS]
+        rates = [np.mean(impostors < dist.dtype.type(candidate)) for candidate in TAR_THRESHOLDS]
         threshold = 0.0
         if rates[-1] >= far:
             last = max(row for row, rate in enumerate(rates) if rate <= far)
@@ -42,7 +45,7 @@ def tar(dist, issame, far=1e-3, nfolds=10):
             if rates[last] < far:
                 slope = (TAR_THRESHOLDS[last + 1] - threshold) / (rates[last + 1] - rates[last])
                 threshold = slope * (far - rates[last]) + threshold
-        called_same = dist[test] < threshold
+        called_same = dist[test] < dist.dtype.type(threshold)
         tars.append(np.mean(called_same[issame[test]]))
         fars.append(np.mean(called_same[~issame[test]]))
     return float(np.mean(tars)), float(np.std(tars)), float(np.mean(fars))

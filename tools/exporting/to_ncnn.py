@@ -15,7 +15,7 @@ from runtime import Failure
 from symbols.lowering import FACES
 from tools.exporting import to_onnx
 
-INSTALL = "pip install -r requirements-ncnn.txt, then pip install --no-deps pnnx==20260526"
+INSTALL = "pip install -r requirements-ncnn.txt, then pip install --no-deps pnnx==20261020"
 
 
 def _packages():

@@ -34,16 +34,15 @@ FLAGS = {"FullyConnected": {"flatten": True, "no_bias": False}, "Convolution": {
 
 
 def packages():
-    """Return the modules `onnx` and `mxnet.onnx`; runtime.Failure with how to get them where they are missing."""
+    """Return the module `onnx` with its parts; runtime.Failure with how to get it where it is missing."""
     try:
         import onnx
         import onnx.numpy_helper
         import onnx.shape_inference
-        from mxnet import onnx as mx_onnx
     except (ImportError, TypeError) as error:  # TypeError: protobuf's, where its version does not fit
         raise Failure(f"the packages for ONNX do not import ({' '.join(str(error).split())[:100]}): "
                       "pip install -r requirements-onnx.txt") from error
-    return onnx, mx_onnx
+    return onnx
 
 
 def _spelled_out(symbol):
@@ -90,14 +89,14 @@ def export(symbol, arg_params, aux_params, path):
     runtime.Failure
         The packages are not installed, or the network has an operator that mx.onnx does not translate.
     """
-    onnx, mx_onnx = packages()
+    onnx = packages()
     symbol = _spelled_out(symbol)
     inputs, params = symbol.list_inputs(), {**arg_params, **aux_params}
     shapes = [FACES.get(name) or params[name].shape for name in inputs]
     open_shapes = [(BATCH, *FACES[name][1:]) if name in FACES else params[name].shape for name in inputs]
     _, output_shapes, _ = symbol.infer_shape(**FACES)
     try:
-        mx_onnx.export_model(symbol, {}, shapes, np.float32, path, dynamic=True, dynamic_input_shapes=open_shapes)
+        mx.onnx.export_model(symbol, {}, shapes, np.float32, path, dynamic=True, dynamic_input_shapes=open_shapes)
     except (AttributeError, AssertionError, LookupError, NotImplementedError, TypeError, ValueError,
             onnx.checker.ValidationError) as error:  # all of which it raises for what it does not know
         raise Failure(f"mx.onnx cannot express this network: {' '.join(str(error).split())[:200]}") from error

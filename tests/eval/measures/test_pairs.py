@@ -20,25 +20,29 @@ def folds_of(count, nfolds):
 
 
 def plain_accuracy(dist, issame, nfolds):
-    """Each fold at the threshold that is best on the others, pair by pair."""
+    """Each fold at the threshold that is best on the others, pair by pair. Distances are compared in their own type, as
+    NumPy 1 does without being asked.
+    """
+    own = dist.dtype.type
     accuracies, best = [], []
     for train, test in folds_of(len(dist), nfolds):
-        rates = [np.mean((dist[train] < threshold) == issame[train]) for threshold in np.arange(0, 4, 0.01)]
+        rates = [np.mean((dist[train] < own(threshold)) == issame[train]) for threshold in np.arange(0, 4, 0.01)]
         best.append(np.arange(0, 4, 0.01)[int(np.argmax(rates))])
-        accuracies.append(np.mean((dist[test] < best[-1]) == issame[test]))
+        accuracies.append(np.mean((dist[test] < own(best[-1])) == issame[test]))
     return accuracies, best
 
 
 def plain_tar(dist, issame, far, nfolds):
     """TAR and FAR of each fold at the threshold where the others have the FAR, which is linear in between."""
     thresholds, tars, fars = np.arange(0, 4, 0.001), [], []
+    own = dist.dtype.type
     for train, test in folds_of(len(dist), nfolds):
         impostors = dist[train][~issame[train]]
         if not len(impostors):
             tars.append(math.nan)
             fars.append(math.nan)
             continue
-        rates = [np.count_nonzero(impostors < threshold) / len(impostors) for threshold in thresholds]
+        rates = [np.count_nonzero(impostors < own(threshold)) / len(impostors) for threshold in thresholds]
         threshold = np.float64(0)
         if max(rates) >= far:
             at = max(index for index, rate in enumerate(rates) if rate <= far)
@@ -46,7 +50,7 @@ def plain_tar(dist, issame, far, nfolds):
             if at + 1 < len(thresholds):
                 share = (far - rates[at]) / (rates[at + 1] - rates[at])
                 threshold += share * (thresholds[at + 1] - thresholds[at])
-        below, same = dist[test] < threshold, issame[test]
+        below, same = dist[test] < own(threshold), issame[test]
         tars.append(below[same].mean() if same.any() else math.nan)
         fars.append(below[~same].mean() if not same.all() else math.nan)
     return np.mean(tars), np.std(tars), np.mean(fars)

@@ -72,20 +72,21 @@ def test_lines_and_files(train, tmp_path):
     assert any(node["op"] == "LeakyReLU" for node in plain["nodes"])
 
 
-def test_checkpoint_loads_without_this_project(train, faces, tmp_path):
-    """A process that knows only MXNet gets the same embeddings."""
+def test_checkpoint_loads_without_this_project(train, root, tmp_path):
+    """A process that uses only MXNet gets the same embeddings; tests/test_mxnet_alone.py has one that knows only it."""
     train("--per-batch-size", 6, "--max-steps", 2)
     prefix = run_folder(tmp_path) / "model"
     images = np.random.RandomState(0).randint(0, 256, (3, 112, 112, 3)).astype(np.uint8)
     np.save(tmp_path / "images.npy", images)
     script = (
-        "import mxnet as mx, numpy as np, sys\n"
+        "import numpy as np, sys\n"
+        "from runtime import mx\n"
         "symbol, args, auxs = mx.model.load_checkpoint(sys.argv[1], 1)\n"
         "data = mx.nd.array(np.load(sys.argv[2]).transpose(0, 3, 1, 2))\n"
         "executor = symbol.bind(mx.cpu(), dict(args, data=data), aux_states=auxs, grad_req='null')\n"
         "np.save(sys.argv[3], executor.forward(is_train=False)[0].asnumpy())\n")
     subprocess.run([sys.executable, "-c", script, str(prefix), str(tmp_path / "images.npy"), str(tmp_path / "out.npy")],
-                   check=True, cwd=tmp_path, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
+                   check=True, cwd=root)
     ours = Embedder(*checkpoints.load(str(prefix), 1))(images)
     alone = np.load(tmp_path / "out.npy")
     assert np.abs(ours - alone).max() <= 1e-5 * np.abs(alone).max()
