@@ -1,11 +1,12 @@
 # make setup  make demo  make test  make test-fast  make lint  make bench
 # Each makes its own virtual environment in .venv, again when the requirements change.
-# PYTHON=python3.10 picks the Python; REQUIREMENTS=requirements-cu112.txt is for a machine with a GPU.
+# PYTHON=python3.10 picks the Python (else the newest that works), VENV=.venv-3.10 another folder;
+# REQUIREMENTS=requirements-cu112.txt is for a machine with a GPU.
 
-PYTHON ?= $(firstword $(shell for p in python3.11 python3.10 python3.9 python3.8 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null && echo $$p; done) python3)
+PYTHON ?= $(firstword $(shell for p in python3.13 python3.12 python3.11 python3.10 python3.9 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p; done) python3)
 REQUIREMENTS ?= requirements.txt
-VENV := .venv
+VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(basename $(REQUIREMENTS))
 
@@ -13,9 +14,10 @@ STAMP := $(VENV)/.installed-$(basename $(REQUIREMENTS))
 
 setup: $(STAMP)
 
-$(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt requirements-onnx.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 8) <= v <= (3, 11) else \
-	"Python %d.%d cannot run MXNet 1.9.1: install Python 3.8 to 3.11 and name it, as in make PYTHON=python3.11" % v)'
+$(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt requirements-onnx.txt constraints.txt \
+		tools/environment/wheels/mxnet/repack.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 9) <= v <= (3, 13) else \
+	"Python %d.%d cannot run MXNet 1.9.1: install Python 3.9 to 3.13 and name it, as in make PYTHON=python3.13" % v)'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	{ echo "$(PYTHON) cannot make virtual environments: install its venv package (on Debian, python3-venv)"; exit 1; }
 	rm -rf $(VENV)

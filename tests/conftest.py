@@ -1,4 +1,5 @@
 """Fixtures that several tests share."""
+import os
 import shutil
 import sys
 import time
@@ -47,6 +48,22 @@ def published(shared, tmp_path_factory):
     for name in ("model-symbol.json", "model-0000.params"):
         shutil.copyfile(shared / "pretrained" / "y1" / name, folder / name)
     return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def another_python():
+    """Find a Python by its version: another_python("3.12") is its program. Where there is none, the test skips."""
+    import subprocess
+
+    def find(*versions):
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+        for version in versions:
+            for program in (shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python{version}")):
+                if program and not subprocess.run([program, "-c", "import ensurepip, venv"],
+                                                  capture_output=True).returncode:
+                    return program
+        pytest.skip(f"Python {' or '.join(versions)} is not on this machine")
+    return find
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_trains_saves_and_comes_back(network, faces, tmp_path, capsys):
               if line.startswith("step ")]
     assert len(losses) == 2 and np.isfinite(losses).all()
 
-    symbol, arg_params, aux_params = checkpoints.load(prefix, 1)
+    _symbol, arg_params, _aux_params = checkpoints.load(prefix, 1)
     plain = mx.model.load_checkpoint(prefix, 1)
     assert plain[0].list_outputs() == ["fc1_output"] and set(plain[1]) == set(arg_params)
     _, difference = export((prefix, 1), "gluon", str(tmp_path / "gluon"), fold=True)

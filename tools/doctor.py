@@ -27,6 +27,7 @@ ROOT = Path(runtime.ROOT)
 WIDTH = 100
 REMAKE = "make clean setup, which makes the environment anew"
 BUILDS = ("requirements.txt", "requirements-cu112.txt")  # of which a machine has one
+WHEELS = "tools/environment/wheels"  # the folders from which the requirements take MXNet
 TWINS = (("mxnet", "mxnet-cu112"), ("opencv-python", "opencv-python-headless"),
          ("opencv-python", "opencv-contrib-python"), ("nvidia-cudnn-cu11", "nvidia-cudnn-cu12"))
 
@@ -42,9 +43,10 @@ class Row(NamedTuple):
 def python():
     """Look at the interpreter."""
     found = f"{platform.python_version()} at {sys.executable}, {platform.system()} {platform.machine()}"
-    if (3, 8) <= sys.version_info[:2] <= (3, 11):
+    if runtime.OLDEST <= sys.version_info[:2] <= runtime.NEWEST:
         return Row("Python", "ok", found)
-    return Row("Python", "fails", found, "install Python 3.8 to 3.11 and name it: make setup PYTHON=python3.11")
+    newest = "python{}.{}".format(*runtime.NEWEST)
+    return Row("Python", "fails", found, f"install {runtime.PYTHONS} and name it: make setup PYTHON={newest}")
 
 
 def optional_packages(path):
@@ -150,7 +152,8 @@ def show_packages(wanted):
     for package, version in wanted.items():
         found, fix = installed(package), ""
         if not fits(found, version):
-            fix = f"pip install {package}=={version}"
+            fix = f"pip install ./{WHEELS}/{package}" if (ROOT / WHEELS / package).is_dir() else \
+                f"pip install {package}=={version}"
             wrong.append(package)
         print(line.format(package, version, found or "-", fix).rstrip())
     return wrong

@@ -13,7 +13,7 @@ for one of them up to P times as often as its false accept rate says.
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse
-from typing import Dict, NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -44,7 +44,7 @@ class Gallery(NamedTuple):
         Whether embeddings were sums over both flips.
     """
 
-    templates: Dict[str, Tuple[np.ndarray, int]]
+    templates: dict[str, tuple[np.ndarray, int]]
     prefix: str
     epoch: int
     fingerprint: str

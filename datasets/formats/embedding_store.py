@@ -14,7 +14,7 @@ numbered from 0), `rows` (`done` without `left_out`) and `finished`. Rows are co
 import io
 import json
 import os
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -43,7 +43,7 @@ class State(NamedTuple):
     dimension: int
     images: int
     done: int = 0
-    left_out: List[int] = []  # noqa: RUF012 - it is replaced, never changed
+    left_out: list[int] = []  # noqa: RUF012 - it is replaced, never changed
     finished: bool = False
 
     @property

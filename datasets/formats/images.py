@@ -157,7 +157,7 @@ def _bmp(image):
 
 def _pnm(image):
     fields = re.match(rb"P([1-6])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * (2 if image[1:2] in b"14" else 3), image[:4096])
-    kind, width, height, *highest = map(int, fields.groups())
+    _kind, width, height, *highest = map(int, fields.groups())
     return Header("pnm", height, width, highest=highest[0] if highest and highest[0] not in (255, 65535) else 0)
 
 

@@ -26,7 +26,7 @@ list
 import csv
 import os
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class PairList(NamedTuple):
     layout : str
     """
 
-    pairs: List[Tuple[Tuple[str, ...], Tuple[str, ...]]]
+    pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]
     issame: np.ndarray
     folds: Optional[int]
     layout: str

@@ -469,7 +469,7 @@ def write(folder, images, height=112, width=112, largest=LARGEST):
                     raise Failure(f"{path} is a {lacking(image)} picture, which {DECODER} lacks: convert it to PNG")
                 _put(writer, key, label, image)
                 lines.write(f"1\t{quoted(path)}\t{int(identity)}\n")
-            for identity, ends in enumerate(zip(starts, starts[1:] + [key + 1]), key + 1):
+            for identity, ends in enumerate(zip(starts, [*starts[1:], key + 1]), key + 1):
                 _put(writer, identity, ends, b"")
             size = writer.tell()
         except mx.base.MXNetError:  # it has no other reason to fail

@@ -2,7 +2,7 @@
 
 Numbers are the paper's. The folders are this project's choice, except for the training sets of the original.
 """
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 ZOO = "InsightFace's dataset zoo"
 ZOO_PAGE = "github.com/deepinsight/insightface, recognition/_datasets_"
@@ -47,7 +47,7 @@ class Dataset(NamedTuple):
     licence: str
     folder: str
     how: str
-    files: Tuple[str, ...]
+    files: tuple[str, ...]
     classes: Optional[int] = None
     pairs: Optional[int] = None
     in_table1: bool = True

@@ -9,7 +9,7 @@ SETS = {"lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALF
 """The columns in which the paper prints the accuracy on a verification set."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _tables():
     with open(NUMBERS, encoding="utf-8") as file:
         return json.load(file)

@@ -48,7 +48,7 @@ _VALUES = ("accuracy", "std", "auc", "tar", "tar_std", "far", "xnorm")
 _REASONS = {"auc": "no_auc", "tar": "no_tar", "tar_std": "no_tar", "far": "no_far"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def versions():
     """Return what made a result: the versions of Python, its libraries and this repository, and the machine."""
     import cv2

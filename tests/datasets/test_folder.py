@@ -178,7 +178,7 @@ def test_landmarks(tmp_path, command):
     done = command("datasets/folder.py", root, tmp_path / "out", "--landmarks", tmp_path / "points.csv",
                    "--num-workers", 1, "--png")
     assert (done.returncode, done.stderr) == (0, "")
-    (_, (label, content), _) = read(tmp_path / "out")
+    (_, (_label, content), _) = read(tmp_path / "out")
     np.testing.assert_array_equal(images.decode(content), align(crop(ord("a"), 260), points))
     report = (tmp_path / "out" / "report.txt").read_text()
     assert "failed\tb/1.png\tis 260×260 and has points around" in report

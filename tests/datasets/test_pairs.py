@@ -76,7 +76,7 @@ def test_lfw_view_one_is_one_fold(tmp_path):
     (0, "0 2", "line 1"), (1, "Ann 1 2 3 4", "line 2"), (3, "Ann 1", "line 4"), (2, "Ann 1 x", "line 3"),
     (1, "Ann 1 Bob 2", "fold 1 has 1"), (8, "", "has 7 pairs"), (8, "Ann 1 -2", "line 9")])
 def test_lfw_refuses(tmp_path, line, text, words):
-    (tmp_path / "a").write_text("\n".join(LFW[:line] + [text] + LFW[line + 1:]))
+    (tmp_path / "a").write_text("\n".join([*LFW[:line], text, *LFW[line + 1:]]))
     with pytest.raises(Failure, match=words):
         pair_lists.read_pairs(tmp_path / "a", "lfw")
 

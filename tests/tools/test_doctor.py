@@ -1,5 +1,4 @@
 """The doctor, on the installation that runs the tests and on ones that were spoilt."""
-import errno
 import os
 import re
 import subprocess
@@ -66,12 +65,13 @@ def test_output_fits_100_columns(examine, root, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_numpy_that_is_too_new(examine, tmp_path):
-    package(tmp_path, "numpy", "1.26.4")
+def test_a_numpy_that_is_too_new(examine, root, tmp_path):
+    package(tmp_path, "numpy", "3.0.0")
     module(tmp_path, "mxnet", "raise AttributeError(\"module 'numpy' has no attribute 'bool'\")")
+    wanted = doctor.pins(root / "requirements.txt")["numpy"]
     done = examine(tmp_path)
     assert done.returncode == 1
-    assert re.search(r"^  numpy +1\.23\.5 +1\.26\.4 +pip install numpy==1\.23\.5$", done.stdout, re.M), done.stdout
+    assert f"  {'numpy':<26}{wanted:<15}{'3.0.0':<15}pip install numpy=={wanted}\n" in done.stdout, done.stdout
     assert states(done.stdout)["MXNet"] == "fails" and "has no attribute 'bool'" in done.stdout
     assert re.search(r"^Required and not right: .*\bnumpy, .*MXNet\.$|^Required and not right: numpy, MXNet\.$",
                      done.stdout, re.M), done.stdout
@@ -91,7 +91,7 @@ def test_nothing_installed(root, tmp_path):
     done = subprocess.run([sys.executable, "-S", root / "tools" / "doctor.py"], capture_output=True, text=True,
                           cwd=tmp_path, env=environment)
     assert done.returncode == 1 and not done.stderr, done.stderr
-    assert re.search(r"^  mxnet +1\.9\.1 +- +pip install mxnet==1\.9\.1$", done.stdout, re.M)
+    assert re.search(r"^  mxnet +1\.9\.1 +- +pip install \./tools/environment/wheels/mxnet$", done.stdout, re.M)
     found = states(done.stdout)
     assert found["MXNet"] == "fails" and found["requirements-dev.txt"] == "absent" and found["Python"] == "ok"
 
@@ -117,43 +117,3 @@ def test_a_job_for_several_machines_in_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     row, = doctor.probes()
     assert row.state == "fails" and "no role" in row.found
-
-
-def test_pins(tmp_path):
-    (tmp_path / "common.txt").write_text("# about\nnumpy==1.23.5\nopencv-python == 4.8.1.78  # why\n\n")
-    (tmp_path / "all.txt").write_text("-r common.txt\n-c common.txt\nmxnet==1.9.1; python_version < '3.12'\nloose\n")
-    assert doctor.pins(tmp_path / "all.txt") == {"numpy": "1.23.5", "opencv-python": "4.8.1.78", "mxnet": "1.9.1"}
-
-
-@pytest.mark.parametrize("found, fits", [("1.23.5", True), ("1.23.5+mkl", True), ("1.23.50", False), (None, False)])
-def test_versions(found, fits):
-    assert doctor.fits(found, "1.23.5") is fits
-
-
-def test_datasets(monkeypatch, tmp_path):
-    folder = tmp_path / "datasets" / "orl"
-    folder.mkdir(parents=True)
-
-    def look():
-        return {row.name: row for row in doctor.datasets(tmp_path)}["orl"]
-    assert look().state == "absent" and "datasets/orl.py" in look().fix
-    (folder / "train.rec").touch()
-    assert look().state == "note" and "lacks train.idx, property" in look().found
-    for name in ("train.idx", "property", "orl.bin"):
-        (folder / name).touch()
-    assert look().state == "ok" and "verification on orl" in look().found
-    (folder / "gone.bin").symlink_to(tmp_path / "nowhere")
-    (folder / "a.bin").touch()
-    assert look().found.endswith("verification on a, orl")
-
-    def refused(_):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    monkeypatch.setattr(os, "listdir", refused)
-    assert look().state == "note" and look().found == f"{folder}: Permission denied"
-
-
-def test_models_that_cannot_be_written(tmp_path):
-    assert doctor.models(tmp_path).state in ("ok", "note") and not (tmp_path / "models").exists()
-    (tmp_path / "models").write_text("a file where the folder should be")
-    row = doctor.models(tmp_path)
-    assert row.state == "fails" and str(tmp_path / "models") in row.found

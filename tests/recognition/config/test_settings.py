@@ -59,7 +59,7 @@ def test_every_setting_has_one_declaration():
 
 def test_resuming_compares_what_makes_a_run_another():
     names = [setting.name for setting in settings.SETTINGS]
-    before, now = ({name: value for name in names} for value in (1, 2))
+    before, now = (dict.fromkeys(names, value) for value in (1, 2))
     assert {text.split(" was 1, now 2")[0] for text in settings.differences(before, now)} == RUN
     assert settings.differences(before, dict(before)) == []
     assert settings.differences({}, {"seed": 3}) == ["seed was None, now 3"]

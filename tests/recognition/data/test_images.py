@@ -609,7 +609,7 @@ def test_counts_of_the_orl(orl, tmp_path):
     iterator = train_iterator(orl, 50, cache_dir=tmp_path)
     for _ in range(2):
         labels = Counter(np.concatenate([batch.label[0].asnumpy() for batch in iterator]).tolist())
-        assert labels == {number: 10 for number in range(30)}
+        assert labels == dict.fromkeys(range(30), 10)
         iterator.reset()
 
 
