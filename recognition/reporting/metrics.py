@@ -2,6 +2,8 @@
 import logging
 import sys
 
+import numpy as np
+
 from runtime import mx
 
 
@@ -10,6 +12,14 @@ def print_plain_lines():
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+class Loss(mx.metric.Loss):
+    """MXNet's mean of losses, summed in float64. NumPy 2, left to itself, adds a float32 to Python's 0.0 in float32."""
+
+    def reset(self):
+        super().reset()
+        self.sum_metric = self.global_sum_metric = np.float64(0)
 
 
 class OriginalLine:
@@ -45,7 +55,7 @@ class OriginalLine:
             self._metric("acc", mx.metric.Accuracy).update([mx.nd.array(report.labels)],
                                                            [mx.nd.array(report.predictions)])
         for place, (name, loss) in enumerate(report.losses.items()):
-            self._metric(name if place else "lossvalue", mx.metric.Loss).update(None, [mx.nd.array([loss])])
+            self._metric(name if place else "lossvalue", Loss).update(None, [mx.nd.array([loss])])
         together = mx.metric.CompositeEvalMetric(list(self._metrics.values()))
         self._speedometer(mx.model.BatchEndParam(epoch=report.epoch, nbatch=report.batch - 1, eval_metric=together,
                                                  locals=None))

@@ -82,6 +82,15 @@ def test_further_losses_come_under_their_own_names(lines):
                           "\tintra_loss=3.000000"
 
 
+def test_the_mean_of_many_losses_is_taken_in_float64(lines):
+    """Summed in float32, the mean of these is printed as 40.084801."""
+    losses = np.random.RandomState(0).uniform(30, 50, 3000).astype(np.float32)
+    line = OriginalLine(2, 2999)
+    for batch, loss in enumerate(losses, 1):
+        line(report(0, batch, np.zeros(2), None, ce_loss=loss))
+    assert lines()[-1].endswith(f"\tlossvalue={losses.astype(np.float64).mean():f}")
+
+
 def test_without_a_classifier_there_is_no_accuracy(lines):
     line = OriginalLine(2, 1)
     for batch in (1, 2):
