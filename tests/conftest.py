@@ -51,18 +51,24 @@ def published(shared, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def another_python():
-    """Find a Python by its version: another_python("3.12") is its program. Where there is none, the test skips."""
+def find_python():
+    """Find a Python by its version, on the path or of pyenv: find_python("3.12") is its program, or None."""
     import subprocess
 
-    def find(*versions):
+    def find(version):
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-        for version in versions:
-            for program in (shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python{version}")):
-                if program and not subprocess.run([program, "-c", "import ensurepip, venv"],
-                                                  capture_output=True).returncode:
-                    return program
-        pytest.skip(f"Python {' or '.join(versions)} is not on this machine")
+        programs = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python{version}")]
+        return next((program for program in programs if program and not subprocess.run(
+            [program, "-c", "import ensurepip, venv"], capture_output=True).returncode), None)
+    return find
+
+
+@pytest.fixture(scope="session")
+def another_python(find_python):
+    """Return the first Python of some versions that is here: another_python("3.11", "3.10"); else the test skips."""
+    def find(*versions):
+        found = next(filter(None, map(find_python, versions)), None)
+        return found or pytest.skip(f"Python {' or '.join(versions)} is not on this machine")
     return find
 
 

@@ -3,31 +3,49 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runtime import NEWEST, OLDEST
+from runtime import NEWEST, OLDEST, cores
 from tools.environment.packages import applies
 
 VERSIONS = [f"{OLDEST[0]}.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
 
 
+@pytest.fixture(scope="module")
+def resolve(root, find_python, tmp_path_factory):
+    """Begin pip's dry run of all requirements files for every Python that is here, a process a core; return what waits
+    for one of them: resolve(version) → (the finished process, {package: version}).
+    """
+    folder = tmp_path_factory.mktemp("resolved")
+    files = [argument for path in sorted(root.glob("requirements*.txt")) for argument in ("-r", path.name)]
+
+    def run(version, program):
+        report = folder / f"{version}.json"
+        command = [sys.executable, "-m", "pip", "--python", program, "--disable-pip-version-check", "install", "-q",
+                   "--dry-run", "--ignore-installed", "--only-binary=:all:", "--target", folder / "none"]
+        done = subprocess.run([*command, "--report", report, *files], capture_output=True, text=True, cwd=root)
+        chosen = json.loads(report.read_text())["install"] if done.returncode == 0 else []
+        return done, {re.sub("[-_.]+", "-", item["metadata"]["name"].lower()): item["metadata"]["version"]
+                      for item in chosen}
+    if subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "easydict"],
+                      capture_output=True).returncode:
+        pytest.skip("pip reaches no index")
+    with ThreadPoolExecutor(cores()) as pool:
+        begun = {version: pool.submit(run, version, program)
+                 for version in VERSIONS for program in [find_python(version)] if program}
+        yield lambda version: begun[version].result()
+
+
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_pins_resolve(root, another_python, tmp_path, version):
+def test_the_pins_resolve(root, resolve, another_python, version):
     """The CPU build and the GPU build at once, for their packages are the same but for MXNet and NVIDIA's."""
-    pip = [sys.executable, "-m", "pip", "--python", another_python(version), "--disable-pip-version-check"]
-    if subprocess.run([*pip, "download", "--quiet", "--no-deps", "--dest", tmp_path, "easydict"],
-                      capture_output=True).returncode:
-        pytest.skip("pip reaches no index")
-    files = [argument for path in sorted(root.glob("requirements*.txt")) for argument in ("-r", path.name)]
-    done = subprocess.run([*pip, "install", "--dry-run", "--quiet", "--ignore-installed", "--only-binary=:all:",
-                           "--target", tmp_path / "none", "--report", tmp_path / "report.json", *files],
-                          capture_output=True, text=True, cwd=root)
+    another_python(version)
+    done, chosen = resolve(version)
     assert done.returncode == 0, done.stderr
-    chosen = {re.sub("[-_.]+", "-", item["metadata"]["name"].lower()): item["metadata"]["version"]
-              for item in json.loads((tmp_path / "report.json").read_text())["install"]}
     assert [chosen.pop("mxnet"), chosen.pop("mxnet-cu112")] == ["1.9.1", "1.9.1"]
     assert chosen.pop("graphviz") == "0.8.4"  # which MXNet alone asks for
     pinned = {name: found for name, found, marker in
