@@ -68,7 +68,7 @@ def find_python():
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
         programs = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python{version}")]
         return next((program for program in programs if program and not subprocess.run(
-            [program, "-c", "import ensurepip, venv"], capture_output=True).returncode), None)
+            [program, "-c", "import ensurepip, pip, venv"], capture_output=True).returncode), None)
     return find
 
 

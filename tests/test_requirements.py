@@ -23,8 +23,9 @@ def resolve(root, find_python, tmp_path_factory):
 
     def run(version, program):
         report = folder / f"{version}.json"
-        command = [sys.executable, "-m", "pip", "--python", program, "--disable-pip-version-check", "install", "-q",
-                   "--dry-run", "--ignore-installed", "--only-binary=:all:", "--target", folder / "none"]
+        # By its own pip, for an old one does not run on a new Python.
+        command = [program, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--dry-run",
+                   "--ignore-installed", "--only-binary=:all:", "--target", folder / "none"]
         done = subprocess.run([*command, "--report", report, *files], capture_output=True, text=True, cwd=root)
         chosen = json.loads(report.read_text())["install"] if done.returncode == 0 else []
         return done, {re.sub("[-_.]+", "-", item["metadata"]["name"].lower()): item["metadata"]["version"]
