@@ -36,7 +36,7 @@ def listed():
 
 @pytest.fixture(scope="module")
 def used():
-    # gluon-cv's folders for other frameworks ask for these; its import with MXNet does not touch them.
+    # Of gluon-cv what its import with MXNet brings; its folders for PyTorch and autogluon are left out.
     return attributes("mxnet") | attributes("gluoncv", ("data", "model_zoo", "nn", "utils", "loss.py", "check.py"))
 
 

