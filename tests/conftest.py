@@ -13,7 +13,7 @@ import pytest
 
 from datasets.formats import records, verification_file
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and the programs they start would inherit that.
+# A shell that starts the tests in the background has them ignore Ctrl-C, as would the programs that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
