@@ -24,6 +24,7 @@ from datasets.identities import selection, similarity
 from eval import verification
 from eval.networks import checkpoints
 from eval.networks.recogniser import Recogniser
+from eval.networks.trained import Trained
 from recognition.config.build import build
 from recognition.data.check import check_dataset
 from recognition.data.images import train_iterator
@@ -395,7 +396,7 @@ def embeddings_that_are_all_alike():
 
 @provokes("… shows no face that the detector finds")
 def a_photograph_of_nobody(detecting, model, people):
-    Recogniser(*model(0), ctx="cpu").face(people(120) / "p0" / "a.png")
+    Recogniser(Trained(*model(0), ctx="cpu", few=True)).face(people(120) / "p0" / "a.png")
 
 
 @provokes("… is 250×250, where a face aligned to 112×112 is needed …")
@@ -415,7 +416,7 @@ def photographs_of_nobody(detecting, people, tmp_path):
 @provokes("… is a HEIC or AVIF picture …")
 def a_photograph_as_a_telephone_keeps_it(model, tmp_path):
     (tmp_path / "IMG_1.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
-    Recogniser(*model(0), ctx="cpu", aligned=True).face(tmp_path / "IMG_1.jpg")
+    Recogniser(Trained(*model(0), ctx="cpu", few=True), aligned=True).face(tmp_path / "IMG_1.jpg")
 
 
 @provokes("the face detector is not there …")
