@@ -61,7 +61,7 @@ class Checkpoint:
         path = user_cache("onnx", f"{self.fingerprint[:32]}-{_EXPORT}.onnx")
         if os.path.isfile(path):
             try:
-                found = onnx_files.read(path)
+                found = onnx_files.read(path, onnx_files.RAW)
                 os.utime(path)  # the oldest ones go first
                 return found
             except (Failure, OSError):
@@ -78,7 +78,7 @@ class Checkpoint:
             path = os.path.join(folder, "network.onnx")
             self._export(path)
         _prune(os.path.dirname(path))
-        return onnx_files.read(path)
+        return onnx_files.read(path, onnx_files.RAW)
 
     def _export(self, path):
         symbol, *params = self.parts

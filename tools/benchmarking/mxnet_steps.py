@@ -68,7 +68,7 @@ def train_plain(network, batch, classes):
     return _train_step(module, batch, classes)
 
 
-def _filled(network):
+def filled(network):
     """Return (symbol, arg_params, aux_params) of a network with drawn parameters."""
     symbol = _symbol(_config(network, 1, 1))
     shapes, _, states = symbol.infer_shape(data=(1, 3, 112, 112))
@@ -79,7 +79,7 @@ def _filled(network):
 
 def embed_ours(network, batch):
     """Return a function that embeds one batch of drawn images with our Embedder: uint8 (B, H, W, 3) → (B, D)."""
-    embedder = Embedder(ByMXNet(*_filled(network), batch_size=batch))
+    embedder = Embedder(ByMXNet(*filled(network), batch_size=batch))
     images = drawn_images(batch)
     return lambda: embedder(images)
 
@@ -89,7 +89,7 @@ def embed_plain(network, batch):
 
     One node is added, without which the fused graph fails in its second run on processors with AVX-512.
     """
-    symbol, args, auxs = _filled(network)
+    symbol, args, auxs = filled(network)
     symbol = rewrite(symbol, [flatten_before_dense], FACES)
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=(batch, 3, 112, 112))
     executor.copy_params_from(args, auxs)

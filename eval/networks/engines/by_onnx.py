@@ -23,7 +23,8 @@ class ByOnnx(Engine):
 
     def __init__(self, file, batch_size):
         self.file, self.image_shape = file, file.image_shape
-        self.rows, self.fixed = file.batch or batch_size + batch_size % 2, file.batch is not None
+        even = batch_size + batch_size % 2 if batch_size > 1 else 1  # flips come in pairs
+        self.rows, self.fixed = file.batch or even, file.batch is not None
 
     def prepared(self, data):
         """Return images as the network wants them: scaled, in its layout, `rows` of them."""

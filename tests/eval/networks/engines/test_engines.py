@@ -127,6 +127,18 @@ def test_the_published_network_and_its_cache(engine, published, cache, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_checkpoint_gets_pixels_as_they_are_whatever_its_graph_does(engine, cache, tmp_path):
+    needs(engine)
+    symbol = mx.sym.FullyConnected(mx.sym.Pooling(mx.sym.Variable("data"), kernel=(112, 112), pool_type="avg"),
+                                   num_hidden=2, name="fc1")
+    args = {"fc1_weight": mx.nd.ones((2, 3)), "fc1_bias": mx.nd.zeros(2)}
+    checkpoints.save(str(tmp_path / "model"), 0, symbol, args, {})
+    images = faces(2)
+    found = Embedder(choice.build(open_model(str(tmp_path / "model"), 0), engine, 4))(images)
+    np.testing.assert_allclose(found[:, 0], images.mean(axis=(1, 2)).sum(axis=1), rtol=1e-4)
+
+
 def test_a_cache_that_cannot_be_written(published, tmp_path, monkeypatch, capsys):
     needs("onnxruntime")
     (tmp_path / "file").write_text("")
