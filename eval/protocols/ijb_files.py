@@ -199,11 +199,9 @@ def read_images(paths):
 def _chunks(path, size):
     """Yield (number of the first line, whole lines as bytes) of a text file, without a byte-order mark."""
     line, held = 1, b""
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        raise Failure(f"{shown(path)} is missing") from None
-    with file:
+    if not os.path.exists(path):
+        raise Failure(f"{shown(path)} is missing")
+    with open(path, "rb") as file:
         first = True
         while True:
             block = file.read(size)
@@ -241,7 +239,7 @@ def _malformed(path, first, lines, wrong, form):
 
 def _places(wanted, templates):
     """Return where numbers stand in an ascending array; −1 where they do not."""
-    if len(templates) and 0 <= templates[0] and templates[-1] < TABLE:
+    if len(templates) and templates[0] >= 0 and templates[-1] < TABLE:
         table = np.full(templates[-1] + 2, -1, np.int32)
         table[templates] = np.arange(len(templates), dtype=np.int32)
         # What is out of the table goes to its last place, which is empty.
@@ -357,7 +355,7 @@ def read_subjects(path, templates):
     numbers = np.array(sorted(found), np.int64)
     missing = np.flatnonzero(_places(numbers, templates) < 0)
     if len(missing):
-        template, line = min(((number, found[number][1]) for number in numbers[missing].tolist()), key=lambda one: one[1])
+        line, template = min((found[number][1], number) for number in numbers[missing].tolist())
         raise Failure(f"{shown(path)}: line {line} has the template {template}, which no image has: take all files "
                       "from one release")
     return Subjects(numbers, np.array([found[number][0] for number in numbers.tolist()], np.int64), path)

@@ -44,7 +44,8 @@ def _sums(starts, embeddings):
     """Return the sums of consecutive rows, added in order in float32; `starts` (K + 1,) are the bounds of the sums."""
     count = starts[-1]
     # SciPy adds the rows one after the other. reduceat would add them in another order and far more slowly.
-    return csr_matrix((np.ones(count, np.float32), np.arange(count), starts), shape=(len(starts) - 1, count)) @ embeddings
+    chosen = csr_matrix((np.ones(count, np.float32), np.arange(count), starts), shape=(len(starts) - 1, count))
+    return chosen @ embeddings
 
 
 def embed_templates(images, plain, mirrored=None, keep_norms=False, detector_score=False, name="embeddings",
