@@ -37,8 +37,8 @@ def open_rows(path, rows, listed):
         what = f"of {found.dtype} with the shape {found.shape}" if isinstance(found, np.ndarray) else "an archive"
         raise Failure(f"{shown(path)} is {what}: it should be an .npy file of floats with the shape (images, numbers)")
     if len(found) != rows:
-        raise Failure(f"{shown(path)} has {len(found)} rows and {shown(listed)} has {rows}: there has to be an embedding "
-                      "for each row of the list, in its order")
+        raise Failure(f"{shown(path)} has {len(found)} rows and {shown(listed)} has {rows}: there has to be an "
+                      "embedding for each row of the list, in its order")
     return found
 
 
