@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.preprocessing import normalize
 
+FAR = 1e-3
+"""The false accept rate at which verification files are judged."""
 ACCURACY_THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in 0…4
 TAR_THRESHOLDS = np.arange(0, 4, 0.001)
 

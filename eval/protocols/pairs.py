@@ -5,12 +5,10 @@ import numpy as np
 from easydict import EasyDict
 from sklearn.preprocessing import normalize
 
-from eval.measures.pairs import auc, distances, kfold_accuracy, kfold_tar, unknown_rates
+from eval.measures.pairs import FAR, auc, distances, kfold_accuracy, kfold_tar, unknown_rates
 from eval.networks.embedder import summed
 from eval.networks.sources import Encoded
 from runtime import Failure
-
-FAR = 1e-3
 
 
 def _embed(embedder, images, flip, name, progress):

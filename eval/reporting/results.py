@@ -2,22 +2,36 @@
 
 RUN is the folder of the checkpoint. A file is one JSON object:
 
-- `benchmark`: the benchmark's name, such as "lfw".
-- `paper`: the paper's values for that benchmark by table and row, in %; null where the paper has none.
+- `benchmark`: the benchmark's name, such as "lfw" or "ijbc".
+- `paper`: the paper's values for that benchmark by table and row, as printed; null where the paper has none.
 - `evaluations`: a list with the newest evaluation last. Each one has
-  - `protocol`: `name` ("pairs"), `folds`, and `far`, the false accept rate that was asked for;
-  - `checkpoint`: `prefix`, `epoch`, and `fingerprint` (`eval.networks.checkpoints.fingerprint`);
-  - `flip`: whether an embedding is the sum over the image and its mirror image;
-  - `values`: plain numbers (shares of 1), null for what cannot be computed, and in `reasons` why it cannot;
-  - `folds`: the accuracy and the threshold of each fold;
-  - `note`: why the accuracy is not to be trusted, or null;
-  - `pair_angles`: the angle of each pair in degrees, as base64 of little-endian float32;
-  - `data`: `path`, `pairs`, `bytes` and `sha256` of the file;
+  - `protocol`: `name`, such as "pairs", and the settings that change what is measured ("pairs": `folds`, and `far`,
+    the false accept rate that was asked for);
+  - `checkpoint`: `prefix`, `epoch`, and `fingerprint` (`eval.networks.checkpoints.fingerprint`); null where ready-made
+    embeddings were evaluated;
+  - `engine`: what ran the network, such as "mxnet"; null where that is not known or there was no network;
+  - `flip`: whether an embedding is the sum over the image and its mirror image; null where that is not known;
+  - `values`: shares of 1, null for what cannot be computed. Measures with a parameter are objects by that parameter,
+    such as `tar` by FAR: ``{"tar": {"1e-04": 0.95}}``. `rate_key` makes the keys of rates;
+  - `reasons`: by the name of a value that is null, why it cannot be computed;
+  - `note`: why the values are not to be trusted, or null;
+  - `data`: `path` and more that tells the data apart. For verification files `path`, `pairs`, `bytes` and `sha256`;
   - `versions` and `made`, the time.
+  Verification files also have
+  - `folds`: the accuracy and the threshold of each fold;
+  - `pair_angles`: the angle of each pair in degrees, as base64 of little-endian float32.
 
-One evaluation is kept for each checkpoint, epoch, `flip`, number of folds and path of the data; a new one replaces an
+`values` by benchmark: verification files `accuracy`, `std`, `auc`, `tar`, `tar_std`, `far`, `xnorm`; YTF the first
+three; IJB `tar` and `tar_strict` by FAR, `one_gallery` and `mean_of_two`, each with `rank` (by k: "1") and `tpir` (by
+FPIR); MegaFace `by_distractors`, by their number, each with `rank`, `rank_strict`, `tar` and `tar_strict`;
+Trillion-Pairs `tpr` and `identification` by FPR; iQIYI-VID `map`.
+
+One evaluation is kept for each checkpoint, epoch, engine, `flip`, protocol and path of the data; a new one replaces an
 older one of the same. So epochs 1 and 2 of a prefix stand beside each other, and an epoch that was trained again
 replaces what it was. A reader goes by the fingerprint and the data's SHA-256: `find` does.
+
+`--json OUT` of a command writes one evaluation as one object (`write_object`): `benchmark`, `paper`, and the
+evaluation's own entries, `values` among them.
 """
 import base64
 import contextlib
@@ -34,9 +48,9 @@ import time
 import numpy as np
 
 from eval.measures import angles
-from eval.protocols.pairs import FAR
-from eval.reporting.paper_numbers import of_set
-from runtime import ROOT, Failure, environment, mx, shown
+from eval.measures.pairs import FAR
+from eval.reporting.paper_numbers import of_benchmark as paper_of
+from runtime import ROOT, Failure, environment, shown
 from runtime.files import write_json
 from runtime.locks import Taken, alone_with
 
@@ -48,11 +62,19 @@ _VALUES = ("accuracy", "std", "auc", "tar", "tar_std", "far", "xnorm")
 _REASONS = {"auc": "no_auc", "tar": "no_tar", "tar_std": "no_tar", "far": "no_far"}
 
 
-@functools.cache
 def versions():
-    """Return what made a result: the versions of Python, its libraries and this repository, and the machine."""
-    import cv2
-    return {**environment.versions(mxnet=mx, numpy=np, opencv=cv2), "machine": platform.machine(),
+    """Return what made a result: the versions of Python, its libraries and this repository, and the machine.
+
+    MXNet and OpenCV are told where they are in use. Benchmarks of ready-made embeddings need neither.
+    """
+    return _versions(tuple((title, name) for title, name in (("mxnet", "mxnet"), ("numpy", "numpy"), ("opencv", "cv2"))
+                           if name in sys.modules))
+
+
+@functools.cache
+def _versions(used):
+    modules = {title: sys.modules[name] for title, name in used}
+    return {**environment.versions(**modules), "machine": platform.machine(),
             "repository": environment.repository(ROOT)}
 
 
@@ -76,7 +98,7 @@ def data_of(path, pairs):
     return {"path": os.path.abspath(path), "pairs": int(pairs), "bytes": size, "sha256": digest.hexdigest()}
 
 
-def of_pairs(result, checkpoint, data, note=None):
+def of_pairs(result, checkpoint, data, note=None, engine=None):
     """Return the verification of a set as an evaluation: plain values, as they stand in the file.
 
     Parameters
@@ -89,26 +111,64 @@ def of_pairs(result, checkpoint, data, note=None):
         From `data_of`.
     note : str, optional
         Why the accuracy is not to be trusted.
+    engine : str, optional
+        What ran the network.
     """
     values = {name: _plain(result[name]) for name in _VALUES}
     reasons = {name: result[_REASONS[name]] if result.get(_REASONS.get(name)) else "it is not finite"
                for name, value in values.items() if value is None}
-    folder, name = os.path.split(os.fspath(checkpoint["prefix"]))
     between = angles.between(result.embeddings[0::2], result.embeddings[1::2])
-    return {"protocol": {"name": "pairs", "folds": len(result.accuracies), "far": FAR},
-            "checkpoint": {**checkpoint, "prefix": os.path.join(os.path.abspath(folder), name)},
-            "flip": bool(result.flip),
-            "values": values, "reasons": reasons, "note": note,
-            "folds": {"accuracies": [_plain(one) for one in result.accuracies],
-                      "thresholds": [_plain(one) for one in result.thresholds]},
-            "pair_angles": base64.b64encode(np.asarray(between, "<f4").tobytes()).decode(),
-            "data": data, "versions": versions(),
+    made = of_benchmark({"name": "pairs", "folds": len(result.accuracies), "far": FAR}, values, data, checkpoint,
+                        bool(result.flip), engine, reasons, note)
+    return {**made, "folds": {"accuracies": [_plain(one) for one in result.accuracies],
+                              "thresholds": [_plain(one) for one in result.thresholds]},
+            "pair_angles": base64.b64encode(np.asarray(between, "<f4").tobytes()).decode()}
+
+
+def of_benchmark(protocol, values, data, checkpoint=None, flip=None, engine=None, reasons=None, note=None):
+    """Return an evaluation as it stands in the file.
+
+    Parameters
+    ----------
+    protocol : dict
+        `name`, and the settings that change what is measured.
+    values : dict
+        Numbers of Python or NumPy, and dicts of them. What is not finite becomes None.
+    data : dict
+        `path`, and more that tells the data from others.
+    checkpoint : dict, optional
+        `prefix`, `epoch` and `fingerprint`. None for ready-made embeddings.
+    flip : bool, optional
+    engine : str, optional
+        What ran the network.
+    reasons : dict of str to str, optional
+        Why values are None, by their names.
+    note : str, optional
+        Why the values are not to be trusted.
+    """
+    if checkpoint is not None:
+        folder, name = os.path.split(os.fspath(checkpoint["prefix"]))
+        checkpoint = {**checkpoint, "prefix": os.path.join(os.path.abspath(folder), name)}
+    return {"protocol": _plain(protocol), "checkpoint": checkpoint, "engine": engine, "flip": flip,
+            "values": _plain(values), "reasons": dict(reasons or {}), "note": note, "data": _plain(data),
+            "versions": versions(),
             "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
 
 
+def rate_key(rate):
+    """Return the key of a rate, such as "1e-04"."""
+    return f"{rate:.0e}"
+
+
 def _plain(value):
-    """Return a number as a float, or None where it is not finite."""
-    return float(value) if value is not None and math.isfinite(value) else None
+    """Return a value as JSON has it: NumPy's numbers and arrays as Python's, None for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def pair_angles(evaluation):
@@ -131,7 +191,7 @@ def keep(prefix, benchmark, evaluation):
     benchmark : str
         Such as "lfw".
     evaluation : dict
-        From `of_pairs`.
+        From `of_pairs` or `of_benchmark`.
     """
     path = place(prefix, benchmark)
     try:
@@ -140,10 +200,18 @@ def keep(prefix, benchmark, evaluation):
             raise Failure("it is not a plain file")
         with _turn(path):
             kept = [one for one in read(path) if _key(one) not in (None, _key(evaluation))]
-            write_json(path, {"benchmark": benchmark, "paper": of_set(benchmark), "evaluations": [*kept, evaluation]})
+            write_json(path, {"benchmark": benchmark, "paper": paper_of(benchmark), "evaluations": [*kept, evaluation]})
     except (OSError, Failure) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         print(f"note: {shown(path)} is not written ({shown(reason)})", file=sys.stderr, flush=True)
+
+
+def write_object(path, benchmark, evaluation):
+    """Write one evaluation as the one object that `--json OUT` promises, whole or not at all.
+
+    The object has `benchmark`, `paper`, and the evaluation's entries, `values` among them.
+    """
+    write_json(path, {"benchmark": benchmark, "paper": paper_of(benchmark), **evaluation})
 
 
 @contextlib.contextmanager
@@ -193,13 +261,13 @@ def _no_number(text):
 def _key(evaluation):
     """Return what is kept once; None where that cannot be told.
 
-    The checkpoint counts by its file's name alone: a run's folder may be moved.
+    The checkpoint counts by its file's name alone: a run's folder may be moved. Files of older versions name no engine.
     """
     try:
-        checkpoint = evaluation["checkpoint"]
-        return json.dumps([os.path.basename(checkpoint["prefix"]), checkpoint["epoch"], evaluation["flip"],
-                           evaluation["protocol"], evaluation["data"]["path"]], sort_keys=True)
-    except (KeyError, TypeError, ValueError):
+        checkpoint = evaluation["checkpoint"] or {"prefix": "", "epoch": None}
+        return json.dumps([os.path.basename(checkpoint["prefix"]), checkpoint["epoch"], evaluation.get("engine"),
+                           evaluation["flip"], evaluation["protocol"], evaluation["data"]["path"]], sort_keys=True)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -214,8 +214,51 @@ def test_a_pipe_is_read_once(prefix, lfw, tmp_path):
 
 
 def test_the_papers_numbers_of_a_set():
-    assert paper_numbers.of_set("orl") is None
-    assert paper_numbers.of_set("cplfw") == {"table5": {
+    assert paper_numbers.of_benchmark("orl") is None
+    assert paper_numbers.of_benchmark("cplfw") == {"table5": {
         "HUMAN-Individual": 81.21, "HUMAN-Fusion": 85.24, "Center Loss": 77.48, "SphereFace": 81.4, "VGGFace2": 84.0,
         "MS1MV2, R100, ArcFace": 92.08}}
-    assert "SphereFace [15]" not in paper_numbers.of_set("cfp_fp")["table2"]  # the paper gives it for LFW alone
+    assert "SphereFace [15]" not in paper_numbers.of_benchmark("cfp_fp")["table2"]  # the paper gives it for LFW alone
+
+
+def test_the_papers_numbers_of_the_other_benchmarks(shared):
+    reference = json.loads((shared / "reference" / "tables.json").read_text())
+    for table in range(2, 10):
+        assert paper_numbers.paper(f"table{table}") == reference[f"table{table}"]
+    of = paper_numbers.of_benchmark
+    assert of("ytf")["table4"]["CosFace"] == 97.6 and "Baidu" not in of("ytf")["table4"]
+    assert of("megaface")["table6"]["MS1MV2, R100, ArcFace, R"] == {"Id": 98.35, "Ver": 98.48}
+    assert of("megaface")["table6"]["SphereFace+"] == {"Id": 73.03}
+    assert of("ijbb")["table7"]["MS1MV2, R100, ArcFace"] == 0.942
+    assert of("ijbc")["table7"]["MS1MV2, R100, ArcFace"] == 0.956
+    assert of("trillionpairs")["table8"]["MS1MV2"] == {"Id at FPR 1e-3": 80.968, "Ver at FPR 1e-9": 78.6}
+    assert of("iqiyi") == {"table9": {"MS1MV2+Asian, R100, ArcFace": 79.8, "+ MLP": 86.4, "+ Ensemble": 88.26,
+                                      "+ Context": 88.65, "Other Participant": 87.66}}
+
+
+def test_another_benchmark_is_kept_and_written_as_one_object(tmp_path):
+    checkpoint = {"prefix": str(tmp_path / "model"), "epoch": 3, "fingerprint": "0" * 64}
+    values = {"tar": {results.rate_key(rate): np.float32(0.5) for rate in (1e-6, 1e-4, np.float64(0.1))},
+              "one_gallery": None, "count": np.int64(3), "bad": np.nan}
+    made = results.of_benchmark({"name": "ijb", "norms": np.bool_(False)}, values, {"path": "/ijb", "pairs": 7},
+                                checkpoint, False, "mxnet", {"one_gallery": "a probe without a mate"})
+    assert made["values"] == {"tar": {"1e-06": 0.5, "1e-04": 0.5, "1e-01": 0.5}, "one_gallery": None, "count": 3,
+                              "bad": None}
+    results.keep(tmp_path / "model", "ijbc", made)
+    results.keep(tmp_path / "model", "ijbc", {**made, "note": "again"})
+    results.keep(tmp_path / "model", "ijbc", {**made, "engine": "onnx"})
+    results.keep(tmp_path / "model", "ijbc", {**made, "protocol": {"name": "ijb", "norms": True}})
+    found = kept(tmp_path / "model", "ijbc")
+    assert [(one["engine"], one["note"], one["protocol"]["norms"]) for one in found["evaluations"]] == [
+        ("mxnet", "again", False), ("onnx", None, False), ("mxnet", None, True)]
+    assert found["paper"]["table7"]["SENet50"] == 0.84
+    results.write_object(tmp_path / "out.json", "ijbc", made)
+    one = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
+    assert one == {"benchmark": "ijbc", "paper": found["paper"], **made}
+
+
+def test_embeddings_without_a_checkpoint_are_kept_by_their_data(tmp_path):
+    for path in ("/a", "/b", "/a"):
+        made = results.of_benchmark({"name": "pairs"}, {"accuracy": 1}, {"path": path})
+        results.keep(tmp_path / "model", "ytf", made)
+    assert [one["data"]["path"] for one in kept(tmp_path / "model", "ytf")["evaluations"]] == ["/b", "/a"]
