@@ -71,7 +71,7 @@ def mean(values):
 
 
 def _first(scores, items, depth):
-    """Return the columns of the `depth` first items of each row; equal scores by item. Both arrays have shape (Q, M)."""
+    """Return the columns of the `depth` first items of each row, equal scores by item. Arrays have shape (Q, M)."""
     rows, columns = scores.shape
     if columns <= depth:
         return np.broadcast_to(np.arange(columns), (rows, columns))

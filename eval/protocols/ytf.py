@@ -1,4 +1,4 @@
-"""The protocol of YouTube Faces: pairs of videos by the distance of their templates, ten folds by the list (Table 4)."""
+"""The protocol of YouTube Faces: videos compared by their templates, folds by the list of pairs (Table 4)."""
 import numpy as np
 
 from datasets.formats.image_lists import quoted
@@ -84,5 +84,6 @@ def evaluate(splits, templates, rows):
     same = dist < threshold
     return {"accuracy": float(accuracies.mean()), "std": float(accuracies.std()), "auc": auc(dist, splits.issame),
             "accuracies": accuracies.tolist(), "thresholds": thresholds.tolist(),
-            "false_negatives": int(np.sum(~same & splits.issame)), "false_positives": int(np.sum(same & ~splits.issame)),
+            "false_negatives": int(np.sum(~same & splits.issame)),
+            "false_positives": int(np.sum(same & ~splits.issame)),
             "accuracy_by_lines": float(np.mean(by_lines))}

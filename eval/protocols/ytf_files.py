@@ -1,7 +1,7 @@
 """YouTube Faces on disk: the list of pairs, and the frames of each video (Table 4).
 
-The list, `splits.txt` or `splits_corrected.txt`, has a header line that starts with `split`, then one pair a line in six
-columns: split, number of the pair, first video, second video, same name, same person. For example,
+The list, `splits.txt` or `splits_corrected.txt`, has a header line that starts with `split`, then one pair a line in
+six columns: split, number of the pair, first video, second video, same name, same person. For example,
 `1, 2, Anna_Adler/0, Boris_Brand/3, 0, 0`. A video is called `person/number`.
 Frames lie in `frame_images_DB/person/number/` or `aligned_images_DB/person/number/`, as `<video>.<frame>.jpg` or
 `aligned_detect_<video>.<frame>.jpg`.
@@ -148,3 +148,20 @@ def frames_of(folder):
         if frame and not name.startswith(".") and name.lower().endswith(images.SUFFIXES):
             found.append((int(frame.group(1)), name))
     return [os.path.join(folder, name) for _, name in sorted(found)]
+
+
+def videos_in(folder):
+    """Return the videos in a folder that have frames: dict of `person/number` to the frames' paths, by name."""
+    found = {}
+    for person in _folders(folder):
+        for number in _folders(os.path.join(folder, person)):
+            frames = frames_of(os.path.join(folder, person, number))
+            if frames:
+                found[f"{person}/{number}"] = frames
+    if not found:
+        raise Failure(f"{folder} has no frames: they lie there as PERSON/NUMBER/*.jpg")
+    return found
+
+
+def _folders(folder):
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
