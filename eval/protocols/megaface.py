@@ -17,7 +17,7 @@ from eval.measures import tails
 from eval.reporting.results import rate_key
 
 RANKS = range(1, 11)
-FARS = tuple(10.0 ** -power for power in range(1, 7))
+FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 CURVE = 100  # ranks of the curve
 SMALL = 500_000  # training images: fewer make the protocol small
 
@@ -99,7 +99,7 @@ def evaluate(probes, pairs, distractors, fars=FARS, curves=False, progress=None)
     """
     total = len(probes) * len(distractors)
     ranks = min(CURVE, len(distractors)) if curves else max(RANKS)
-    points = sorted({*fars, *([10 ** (-place / 10) for place in range(10, 81)] if curves else ())})
+    points = sorted({*fars, *([float(f"{10 ** (-place / 10):.3g}") for place in range(10, 81)] if curves else ())})
     counts = tails.counts_for(total, points)
     # Above the point where all larger scores can be kept, a threshold of its own takes time; the curve does without.
     kept = [(far, count) for far, count in zip(points, counts) if far in fars or count <= TAIL]
