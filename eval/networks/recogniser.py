@@ -1,12 +1,8 @@
 """From photographs to embeddings with a checkpoint: what comparing, searching and embedding folders share."""
-import os
-
 from sklearn.preprocessing import normalize
 
-from datasets.faces.align import align, find_face
-from datasets.faces.detector import mtcnn
+from datasets.faces.reader import Reader
 from datasets.formats import images
-from datasets.formats.image_lists import quoted
 from eval.networks.checkpoints import fingerprint, load
 from eval.networks.embedder import Embedder
 from eval.networks.flags import one_checkpoint
@@ -40,7 +36,7 @@ class Recogniser:
         self.prefix, self.epoch, self.flip, self.aligned = prefix, epoch, flip, aligned
         self.fingerprint = fingerprint(arg_params, aux_params)
         self.embedder = Embedder(symbol, arg_params, aux_params, parse_context(ctx)[0], batch_size)
-        self._detect = None
+        self._read = Reader(self.image_shape[1], aligned)
 
     @property
     def image_shape(self):
@@ -55,18 +51,10 @@ class Recogniser:
         Failure
             The file cannot be read, leads out of `root`, or shows no face.
         """
-        size = self.image_shape[1]
         try:
-            pixels = images.decode(images.read(path, root), images.PHOTOGRAPH)
-            if not self.aligned:
-                self._detect = self._detect or mtcnn()
-                return align(pixels, find_face(pixels, self._detect)[0].points, size)
-            if pixels.shape[:2] != (size, size):
-                raise images.Unusable(f"is {pixels.shape[1]}×{pixels.shape[0]}, and an aligned face {size}×{size}: "
-                                      "leave out --aligned")
+            return self._read(path, root)
         except images.Unusable as error:
-            raise Failure(f"{quoted(os.fspath(path))} {error}") from None
-        return pixels
+            raise Failure(str(error)) from None
 
     def __call__(self, faces):
         """Embed faces.
