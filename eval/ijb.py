@@ -22,13 +22,13 @@ import argparse
 import numpy as np
 
 from eval.networks import store
-from eval.networks.flags import one_checkpoint
-from eval.networks.raw import RawNetwork
+from eval.networks.flags import add_network_flags, network_of
+from eval.networks.raw import Raw
 from eval.protocols import ijb, ijb_files, ready_made
 from eval.protocols.ijb_images import LooseCrops
 from eval.reporting import ijb_report, results, roc_picture
-from runtime import Failure, run_command
-from runtime.flags import positive
+from runtime import run_command
+from runtime.files import check_folder_of
 from runtime.locks import alone_with
 
 
@@ -43,13 +43,11 @@ def parse_arguments(arguments=None):
     switches.add_argument("--flip", action="store_true", help="F1: add the mirror image's embedding")
     made = parser.add_argument_group("ready-made embeddings")
     made.add_argument("--embeddings", metavar="E.npy", help="(N, D), a row for each row of the image list")
-    made.add_argument("--mirrored", metavar="M.npy", help="those of the mirror images, for --flip")
+    made.add_argument("--mirrored", metavar="M.npy", help="those of the mirror images; used with --flip")
     made.add_argument("--both-halves", action="store_true", help="--embeddings is (N, 2 D): the image's, then its "
                       "mirror image's")
     network = parser.add_argument_group("embeddings of a network")
-    network.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH", help="the checkpoint")
-    network.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
-    network.add_argument("--batch-size", type=positive, help="default: the fastest here on CPUs, 64 on GPUs")
+    add_network_flags(network)
     network.add_argument("--output", metavar="FILE.npy", help="where the embeddings are kept (default: "
                          "embeddings/PREFIX-EPOCH-TARGET.npy beside the checkpoint, with -flip at its end for --flip)")
     parser.add_argument("--json", metavar="OUT", help="write the results to this file, too")
@@ -61,8 +59,6 @@ def parse_arguments(arguments=None):
         parser.error("--mirrored and --both-halves belong to --embeddings")
     if options.mirrored and options.both_halves:
         parser.error("--both-halves says that --embeddings has the mirror images, too: leave out --mirrored")
-    if options.mirrored and not options.flip:
-        parser.error("--mirrored is for --flip: give both")
     if options.embeddings and options.flip and not (options.mirrored or options.both_halves):
         parser.error("--flip with --embeddings takes --mirrored or --both-halves")
     if options.embeddings and options.output:
@@ -80,24 +76,15 @@ def embed(options, network, paths, images):
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     source = LooseCrops(paths, images, network.embedder.image_shape[1])
     with alone_with(path, "name another file with --output"):
-        store.write(path, network, source, progress=True)
+        store.write(path, Raw(network, options.flip), source, progress=True)
     return ready_made.open_rows(path, len(images.names), paths.images), path
-
-
-def check_places(options):
-    """Refuse outputs whose folder is not there, before the long work begins."""
-    for flag in ("json", "roc", "output"):
-        path = getattr(options, flag)
-        if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-            raise Failure(f"{path}: its folder is not there; make it, or name another file with --{flag}")
-        if path and os.path.isdir(path):
-            raise Failure(f"{path} is a folder: name a file with --{flag}")
 
 
 def main(arguments=None):
     """Evaluate a network or ready-made embeddings on IJB-B or IJB-C, and print the numbers next to the paper's."""
     options = parse_arguments(arguments)
-    check_places(options)
+    for flag in ("json", "roc", "output"):
+        check_folder_of(getattr(options, flag), f"--{flag}")
     switches = ijb.Switches(options.keep_norms, options.detector_score, options.flip)
     paths = ijb_files.layout(options.root, options.target)
     images = ijb_files.read_images(paths)
@@ -110,7 +97,7 @@ def main(arguments=None):
     galleries = [ijb_files.read_subjects(path, templates) for path in paths.galleries]
     probes = ijb_files.read_subjects(paths.probes, templates)
     if options.model:
-        network = RawNetwork(*options.model, options.ctx, options.flip, options.batch_size)
+        network = network_of(options)
         (plain, name), mirrored = embed(options, network, paths, images), None  # the store holds the sums
     values, reasons = ijb.evaluate(images, pairs, galleries, probes, plain, mirrored, switches, name, progress=True)
     evaluation = ijb_report.evaluation_of(options.target, options.root, paths, switches, values, reasons, pairs, images,

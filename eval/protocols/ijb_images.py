@@ -39,7 +39,13 @@ class LooseCrops(Source):
 
     @property
     def digest(self):
-        """The list's names and points, and each picture's size and time."""
+        """The list's names and points, and each picture's size and time.
+
+        Raises
+        ------
+        Failure
+            A picture is missing. That is said before hours of embedding, and not in their middle.
+        """
         digest, facts = hashlib.sha256(f"{self.size}\n".encode()), {}
         for name in self.names:
             if name not in facts:
@@ -47,7 +53,9 @@ class LooseCrops(Source):
                     status = os.stat(os.path.join(self.path, name))
                     facts[name] = status.st_size, status.st_mtime_ns
                 except (OSError, ValueError):
-                    facts[name] = None
+                    place = self.names.index(name)
+                    raise Failure(f"{quoted(os.path.join(self.path, name))} is missing; row {place + 1} of "
+                                  f"{shown(self._list)} names it") from None
             digest.update(os.fsencode(name) + f"\0{facts[name]}\n".encode())
         digest.update(np.ascontiguousarray(self._points, "<f8").tobytes())
         return digest.hexdigest()

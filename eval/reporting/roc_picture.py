@@ -1,10 +1,6 @@
 """Pictures of ROC curves over rates that span decades: FAR from 1e-6 on, as in the paper's Figure 9."""
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 from datasets.formats.image_lists import quoted
+from eval.reporting.plots import plt
 from runtime.files import whole_path
 
 
