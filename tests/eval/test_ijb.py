@@ -26,11 +26,14 @@ def reference(request, shared, tmp_path_factory):
 
 
 def check(values, scripts, setting):
-    assert list(values["tar"].values()) == scripts["ijb_11.py"][setting]["tar"]
+    fars = ["1e-06", "1e-05", "1e-04", "1e-03", "1e-02", "1e-01"]
+    assert [values["tar"][far] for far in fars] == scripts["ijb_11.py"][setting]["tar"]
+    assert sorted(values["tar_strict"]) == sorted(fars)
     assert values["one_gallery"]["rank"]["1"] == scripts["ijb_1n.py"][setting]["top1"]
     newer = f"N{1 - int(setting[1])}{setting[2:]}"
-    assert list(values["mean_of_two"]["rank"].values()) == scripts["ijb_evals.py"]["1:N"][newer]["mean_top"]
-    assert list(values["mean_of_two"]["tpir"].values()) == scripts["ijb_evals.py"]["1:N"][newer]["mean_tpir_at_001_01"]
+    script, found = scripts["ijb_evals.py"]["1:N"][newer], values["mean_of_two"]
+    assert [found["rank"][k] for k in ("1", "5", "10")] == script["mean_top"]
+    assert [found["tpir"][fpir] for fpir in ("1e-02", "1e-01")] == script["mean_tpir_at_001_01"]
 
 
 def test_the_plain_centre_is_the_default(reference, run, tmp_path):
@@ -82,7 +85,8 @@ def test_windows_files_and_a_probe_without_a_mate(reference, run, tmp_path):
 @pytest.mark.parametrize("flags", [
     [], ["--model", "m,1", "--embeddings", "e.npy"], ["--embeddings", "e.npy", "--flip"],
     ["--embeddings", "e.npy", "--output", "o.npy"], ["--model", "m,1", "--mirrored", "m.npy"],
-    ["--embeddings", "e.npy", "--mirrored", "m.npy", "--both-halves", "--flip"], ["--embeddings", "e", "--target", "IJBA"]])
+    ["--embeddings", "e.npy", "--mirrored", "m.npy", "--both-halves", "--flip"],
+    ["--embeddings", "e.npy", "--target", "IJBA"]])
 def test_wrong_usage(flags, monkeypatch):
     monkeypatch.setattr(checkpoints, "one", lambda model, default=None: (model, 1))
     with pytest.raises(SystemExit) as ended:
@@ -122,7 +126,7 @@ def patterns(people, each):
     """Smooth random pictures, a person's own with some noise."""
     random = np.random.RandomState(3)
     coarse = np.repeat(random.randint(0, 256, (people, 1, 7, 7, 3)), each, axis=1) + random.normal(
-        0, 60, (people, each, 7, 7, 3))
+        0, 160, (people, each, 7, 7, 3))
     faces = np.clip(coarse, 0, 255).astype(np.uint8).repeat(16, axis=2).repeat(16, axis=3)
     return faces.reshape(-1, 112, 112, 3), np.repeat(np.arange(people), each)
 
@@ -153,7 +157,8 @@ def test_from_pictures(small, run, tmp_path, flip):
     run(ijb, *flags, "--model", f"{prefix},1", "--keep-norms", "--json", tmp_path / "norms.json")
     assert stored.stat().st_mtime_ns == before
     assert json.loads((tmp_path / "norms.json").read_text())["protocol"]["setting"] == f"N1D0F{flip:d}"
-    assert len(json.loads((prefix.parent / "evaluations" / "ijbc.json").read_text())["evaluations"]) == 2 + 2 * flip - flip * 0
+    kept = json.loads((prefix.parent / "evaluations" / "ijbc.json").read_text())["evaluations"]
+    assert {one["protocol"]["setting"] for one in kept} >= {f"N0D0F{flip:d}", f"N1D0F{flip:d}"}
 
 
 @pytest.mark.slow
@@ -161,9 +166,9 @@ def test_from_faces_with_a_trained_network(orl, published, run, tmp_path):
     """ORL's ten held-out people as IJB-B, with the published MobileFaceNet."""
     from datasets.formats import records, verification_file
     layout = records.read_layout(orl / "heldout")
-    entries = [(label, verification_file.decode([image], 112, "orl", key)[0])
+    entries = [(int(np.ravel(label)[0]), verification_file.decode([image], 112, "orl", key)[0])
                for key, label, image in records.iterate(layout)]
-    images, labels = np.stack([image for _, image in entries]), np.array([int(np.ravel(label)[0]) for label, _ in entries])
+    labels, images = (np.stack(side) for side in zip(*entries))
     miniature.build(tmp_path / "set", images, labels, "IJBB")
     printed = run(ijb, "--root", tmp_path / "set", "--target", "IJBB", "--model", f"{published},0", "--json",
                   tmp_path / "out.json")

@@ -61,7 +61,8 @@ def build(folder, images, labels, target="IJBC", seed=0, suffix=".jpg"):
             media += not (gallery is None and turn == 1)
             name = f"{len(order)}{suffix}"
             picture, five = loose(images[place], random.randint(0, 49, 2))
-            cv2.imwrite(str(folder / "loose_crop" / name), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 98] if suffix == ".jpg" else []
+            cv2.imwrite(str(folder / "loose_crop" / name), picture[..., ::-1], quality)
             numbers = " ".join(f"{one:.4f}" for one in five.ravel())
             points.append(f"{name} {numbers} {random.uniform(0.7, 1):.3f}")
             medias.append(f"{name} {number} {media}")
