@@ -60,9 +60,6 @@ def write_features(options):
     listed = submission.read_list(options.list)
     if not os.path.isdir(options.images):
         raise Failure(f"{shown(options.images)} is no folder: name that of the images with --images")
-    if os.path.lexists(options.features):
-        raise Failure(f"{shown(options.features)} is there already: evaluate it without --model, or name another file "
-                      "with --features")
     if options.labels:
         trillionpairs.read_labels(options.labels, len(listed.names))
     network = network_of(options)
@@ -93,8 +90,8 @@ def main(arguments=None):
               f"{found['identification_thresholds'][fpr]:.6f}; {READING})")
     print(f"[trillionpairs]identification without a threshold: {found['rank1']:.5f} ({READING})")
     row = paper("table8")["rows"]["MS1MV2"]
-    print(f"[trillionpairs]paper (Table 8, MS1MV2, ResNet100, %): identification at FPR 1e-03 {row[0]}, verification at "
-          f"FPR 1e-09 {row[1]}", flush=True)
+    print(f"[trillionpairs]paper (Table 8, MS1MV2, ResNet100, %): identification at FPR 1e-03 {row[0]}, verification "
+          f"at FPR 1e-09 {row[1]}", flush=True)
     values = {key: found[key] for key in ("tpr", "identification", "thresholds", "identification_thresholds", "rank1")}
     evaluation = results.of_benchmark(
         {"name": "trillionpairs", "identification": READING}, values,

@@ -1,7 +1,7 @@
 """Writing the feature file of Trillion-Pairs, which is also its submission, from images with a network.
 
 Rows are written as they are made, to `FILE.partial`. If the command is killed, the same command resumes from the rows
-that are there. `FILE` appears when all are.
+that are there. `FILE` appears when all are. `FILE.json` says of which network and list the rows are.
 """
 import contextlib
 import hashlib
@@ -82,27 +82,34 @@ def _face(folder, listed, place, size):
     return pixels
 
 
+def _other(path):
+    return Failure(f"{shown(path)} is there already, by another network, list or choice of mirror images: remove it, "
+                   "or name another file with --features")
+
+
 def _begin(path, facts):
-    """Return how many rows of a partial file are there, and make it ready for more."""
-    partial, about = f"{path}.partial", f"{path}.partial.json"
-    start = opencv_matrix.head(facts["rows"], facts["dimension"])
-    if os.path.lexists(partial):
-        found = None
-        with contextlib.suppress(OSError, ValueError, RecursionError), open(about, encoding="utf-8") as file:
-            found = json.load(file)
-        with open(partial, "rb") as file:
-            same = file.read(len(start)) == start
-        if found != facts or not same:
-            raise Failure(f"{shown(partial)} was begun with another network, list or choice of mirror images: remove "
-                          "it, or give another --features")
-        rows = min((os.path.getsize(partial) - len(start)) // (4 * facts["dimension"]), facts["rows"])
-    else:
+    """Return how many rows are there already, and make the partial file ready for more."""
+    partial, about = f"{path}.partial", f"{path}.json"
+    start, row, found = opencv_matrix.head(facts["rows"], facts["dimension"]), 4 * facts["dimension"], None
+    with contextlib.suppress(OSError, ValueError, RecursionError), open(about, encoding="utf-8") as file:
+        found = json.load(file)
+    there = path if os.path.lexists(path) else partial
+    if not os.path.lexists(there):
         write_json(about, facts)
         with open(partial, "wb") as file:
             file.write(start)
-        rows = 0
-    with open(partial, "rb+") as file:
-        file.truncate(len(start) + 4 * facts["dimension"] * rows)
+        return 0
+    if found != facts:
+        raise _other(there)
+    with open(there, "rb") as file:
+        if file.read(len(start)) != start:
+            raise _other(there)
+    rows = min((os.path.getsize(there) - len(start)) // row, facts["rows"])
+    if there == partial:
+        with open(partial, "rb+") as file:
+            file.truncate(len(start) + row * rows)
+    elif rows != facts["rows"]:
+        raise _other(there)
     return rows
 
 
@@ -131,6 +138,8 @@ def write(path, network, flip, listed, folder, progress=True):
     size = network.embedder.image_shape[1]
     with alone_with(path, "name another file with --features"):
         done = _begin(path, facts)
+        if os.path.lexists(path):
+            return
         with open(f"{path}.partial", "ab") as file, tqdm(
                 total=len(listed.names), initial=done, desc=os.path.basename(path), unit="image", leave=False,
                 disable=None if progress else True) as bar:
@@ -146,4 +155,3 @@ def write(path, network, flip, listed, folder, progress=True):
                 file.flush()
             os.fsync(file.fileno())
         os.replace(f"{path}.partial", path)
-        os.unlink(f"{path}.partial.json")
