@@ -121,15 +121,19 @@ def pair_scores(templates, first, second, threads=None, progress=False):
     templates, scores = np.ascontiguousarray(templates), np.empty(len(first))
 
     def share(begin):
-        left, right = np.empty((2, PAIRS, templates.shape[1]))
         stop = min(begin + SHARE, len(first))
-        for low in range(begin, stop, PAIRS):
-            high = min(low + PAIRS, stop)
+        # Neighbours that share a template find it in the processor's cache: a file goes by its first template.
+        order = np.argsort(second[begin:stop], kind="stable")
+        ones, others, found = first[begin:stop][order], second[begin:stop][order], np.empty(stop - begin)
+        left, right = np.empty((2, PAIRS, templates.shape[1]))
+        for low in range(0, len(found), PAIRS):
+            high = min(low + PAIRS, len(found))
             one, other = left[:high - low], right[:high - low]
-            np.take(templates, first[low:high], axis=0, out=one, mode="clip")
-            np.take(templates, second[low:high], axis=0, out=other, mode="clip")
+            np.take(templates, ones[low:high], axis=0, out=one, mode="clip")
+            np.take(templates, others[low:high], axis=0, out=other, mode="clip")
             # A matrix product would give sums in an order that depends on the block.
-            np.add.reduce(np.multiply(one, other, out=one), axis=-1, out=scores[low:high])
+            np.add.reduce(np.multiply(one, other, out=one), axis=-1, out=found[low:high])
+        scores[begin:stop][order] = found
         return stop - begin
     with ThreadPoolExecutor(threads or cores()) as pool, tqdm(
             total=len(first), desc="pairs", unit="pair", unit_scale=True, leave=False,
