@@ -10,7 +10,9 @@ medias. Numbers of templates, medias and subjects are whole numbers of any size 
 Columns may be divided by any spaces and tabs, and lines may end in CRLF. Blank lines are passed over. Any other line
 that is not as it should be is refused, with its number.
 """
+import array
 import io
+import math
 import os
 import re
 from typing import NamedTuple
@@ -133,19 +135,26 @@ def _integer(field):
     return int(field) if INTEGER.fullmatch(field) else None
 
 
-def _rows_of_images(path, columns, form):
-    """Read `name number…` lines: names, numbers as texts, and the number of each line."""
-    names, rows, numbers = [], [], []
+def _rows_of_images(path, kind, columns, form):
+    """Read `name number…` lines: names, numbers (N, columns) as floats or whole numbers, and each line's own number."""
+    names, values, numbers = [], array.array("d" if kind is float else "q"), array.array("q")
     for number, line in text.lines(path):
         fields = line.split()
-        if len(fields) != columns:
-            raise Failure(f"{shown(path)}: line {number} has {len(fields)} columns, not {columns}: {form}")
+        if len(fields) != columns + 1:
+            raise Failure(f"{shown(path)}: line {number} has {len(fields)} columns, not {columns + 1}: {form}")
+        try:
+            row = [float(field) if kind is float else int(INTEGER.fullmatch(field).group()) for field in fields[1:]]
+        except (ValueError, AttributeError):
+            row = [math.nan]
+        if not all(map(math.isfinite, row)):
+            raise Failure(f"{shown(path)}: line {number} has a column that is no {'whole ' * (kind is int)}number: "
+                          f"{form}")
         names.append(fields[0])
-        rows.append(fields[1:])
+        values.extend(row)
         numbers.append(number)
     if not names:
         raise Failure(f"{shown(path)} is empty: each line should be {form}")
-    return names, rows, numbers
+    return names, np.array(values).reshape(-1, columns), numbers
 
 
 def read_images(paths):
@@ -164,20 +173,8 @@ def read_images(paths):
     Failure
         A file is missing, empty or malformed, or the two differ in the number of rows or in a row's name.
     """
-    form = "name x1 y1 x2 y2 x3 y3 x4 y4 x5 y5 score"
-    names, rows, lines = _rows_of_images(paths.images, 12, form)
-    values = np.empty((len(rows), 11))
-    for place, row in enumerate(rows):
-        try:
-            values[place] = [float(field) for field in row]
-        except ValueError:
-            values[place] = np.nan
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise Failure(f"{shown(paths.images)}: line {lines[bad[0]]} has a column that is no number: {form}")
-
-    form = "name template media"
-    others, rows, others_lines = _rows_of_images(paths.medias, 3, form)
+    names, values, lines = _rows_of_images(paths.images, float, 11, "name x1 y1 x2 y2 x3 y3 x4 y4 x5 y5 score")
+    others, numbers, others_lines = _rows_of_images(paths.medias, int, 2, "name template media")
     if len(others) != len(names):
         raise Failure(f"{shown(paths.medias)} has {len(others)} rows and {shown(paths.images)} has {len(names)}: they "
                       "belong together row by row; take both from one release")
@@ -186,12 +183,6 @@ def read_images(paths):
         raise Failure(f"{shown(paths.medias)}: line {others_lines[place]} names {quoted(others[place])}, where line "
                       f"{lines[place]} of {shown(paths.images)} names {quoted(names[place])}: they belong together row "
                       "by row; take both from one release")
-    numbers = [(_integer(template), _integer(media)) for template, media in rows]
-    for place, pair in enumerate(numbers):
-        if None in pair:
-            raise Failure(f"{shown(paths.medias)}: line {others_lines[place]} has a column that is no whole number: "
-                          f"{form}")
-    numbers = np.array(numbers, np.int64)
     return Images(names, values[:, :10].reshape(-1, 5, 2), values[:, 10].astype(np.float32),
                   np.ascontiguousarray(numbers[:, 0]), np.ascontiguousarray(numbers[:, 1]))
 

@@ -42,6 +42,8 @@ def evaluation_of(target, root, paths, switches, values, reasons, pairs, images,
     """
     protocol = {"name": target.lower(), "setting": switches.name, "keep_norms": switches.keep_norms,
                 "detector_score": switches.detector_score}
+    if reasons:
+        values = {**values, "reason": reasons}  # beside what is null, for those who read the values alone
     data = data_of(target, root, paths, images, pairs, embeddings)
     return results.of_benchmark(protocol, values, data, network and network.checkpoint, switches.flip,
                                 getattr(network, "engine", None), reasons)
@@ -73,6 +75,6 @@ def lines(target, switches, evaluation):
         tpir = ", ".join(f"TPIR {_percent(value).strip()} at FPIR {key}" for key, value in part["tpir"].items())
         found.append(f"[{target}] 1:N, {name} ({label}), %: {ranks}; {tpir}")
     for number, rows in (of_benchmark(target.lower()) or {}).items():
-        printed = ", ".join(f"{name} {100 * value:.1f}" for name, value in rows.items() if "ArcFace" in name)
+        printed = "; ".join(f"{name} {100 * value:.1f}" for name, value in rows.items() if "ArcFace" in name)
         found.append(f"[{target}] paper, Table {number[-1]}, TAR at FAR 1e-04, %: {printed}")
     return found

@@ -1,4 +1,5 @@
 """The command on IJB-B and IJB-C: from ready-made embeddings and from pictures, with what is printed and kept."""
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from eval import ijb
-from eval.networks import checkpoints
+from eval.networks import checkpoints, store
 from eval.networks.embedder import Embedder
 from eval.protocols import ijb_files
+from eval.protocols.ijb_images import LooseCrops
 from runtime import Failure, mx
 from tests.miniatures import ijb as miniature
 
@@ -46,8 +48,8 @@ def test_the_plain_centre_is_the_default(reference, run, tmp_path):
     assert found["flip"] is False and found["checkpoint"] is None and found["reasons"] == {}
     assert found["paper"]["table7"]["MS1MV2, R100, ArcFace"] == {"IJBB": 0.942, "IJBC": 0.956}[target]
     assert f"[{target}] N0D0F0: norms dropped, detector score not used, single crops" in printed
-    assert {"IJBB": "VGG2, R50, ArcFace 89.8, MS1MV2, R100, ArcFace 94.2",
-            "IJBC": "VGG2, R50, ArcFace 92.1, MS1MV2, R100, ArcFace 95.6"}[target] in printed
+    assert {"IJBB": "VGG2, R50, ArcFace 89.8; MS1MV2, R100, ArcFace 94.2",
+            "IJBC": "VGG2, R50, ArcFace 92.1; MS1MV2, R100, ArcFace 95.6"}[target] in printed
     assert f"{100 * scripts['ijb_11.py']['N0D0F0']['tar'][2]:.2f}" in printed
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -79,6 +81,7 @@ def test_windows_files_and_a_probe_without_a_mate(reference, run, tmp_path):
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["values"]["one_gallery"] is None and found["values"]["mean_of_two"]["rank"]["1"] > 0
     assert f"such as subject {subject.decode()} with 0" in found["reasons"]["one_gallery"]
+    assert found["values"]["reason"] == found["reasons"]
     assert "one_gallery (both galleries as one): none, for" in printed
 
 
@@ -159,6 +162,32 @@ def test_from_pictures(small, run, tmp_path, flip):
     assert json.loads((tmp_path / "norms.json").read_text())["protocol"]["setting"] == f"N1D0F{flip:d}"
     kept = json.loads((prefix.parent / "evaluations" / "ijbc.json").read_text())["evaluations"]
     assert {one["protocol"]["setting"] for one in kept} >= {f"N0D0F{flip:d}", f"N1D0F{flip:d}"}
+
+
+def test_a_killed_run_resumes(small, run, tmp_path, monkeypatch):
+    """Pictures that were embedded before are not read again, and the file ends with the same bytes."""
+    images, labels = patterns(4, 8)
+    miniature.build(tmp_path / "set", images, labels)
+    flags = ("--root", tmp_path / "set", "--target", "IJBC", "--model", f"{small[0]},1")
+    run(ijb, *flags, "--output", tmp_path / "whole.npy")
+    read, original = [], LooseCrops._rows
+
+    def rows(self, start):
+        for place, row in enumerate(original(self, start), start):
+            if place == stop:
+                raise KeyboardInterrupt
+            read.append(place)
+            yield row
+    monkeypatch.setattr(LooseCrops, "_rows", rows)
+    monkeypatch.setattr(LooseCrops, "batch", 8)
+    monkeypatch.setattr(ijb.store, "write", functools.partial(store.write, seconds=0))
+    stop = 20
+    with pytest.raises(KeyboardInterrupt):
+        run(ijb, *flags, "--output", tmp_path / "e.npy")
+    stop = None
+    run(ijb, *flags, "--output", tmp_path / "e.npy")
+    assert read == [*range(20), *range(16, 32)]
+    np.testing.assert_allclose(np.load(tmp_path / "e.npy"), np.load(tmp_path / "whole.npy"), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.slow
