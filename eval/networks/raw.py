@@ -6,7 +6,8 @@ class Raw:
 
     Parameters
     ----------
-    network : eval.networks.flags.Network
+    network
+        As `eval.networks.flags.network_of` gives it.
     flip : bool
         Whether an embedding is the sum of the outputs for the image and its mirror image.
     """
@@ -14,7 +15,7 @@ class Raw:
     def __init__(self, network, flip):
         self.network, self.flip = network, flip
         self.prefix, self.epoch, self.fingerprint = network.prefix, network.epoch, network.fingerprint
-        self.embedder = network.embedder
+        self.embedder, self.engine = network.embedder, getattr(network.embedder, "engine", None)
 
     def __call__(self, faces):
         """Embed faces: float32 array, shape (N, D), not normalised; raises Failure where that is not finite."""

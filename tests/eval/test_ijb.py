@@ -1,4 +1,5 @@
 """The command on IJB-B and IJB-C: from ready-made embeddings and from pictures, with what is printed and kept."""
+import argparse
 import functools
 import json
 import shutil
@@ -9,7 +10,7 @@ import pytest
 
 from eval import ijb
 from eval.networks import checkpoints, store
-from eval.networks.embedder import Embedder
+from eval.networks.flags import add_network_flags, network_of
 from eval.protocols import ijb_files
 from eval.protocols.ijb_images import LooseCrops
 from runtime import Failure, mx
@@ -122,7 +123,9 @@ def small(tmp_path_factory):
     weight = mx.nd.array(np.random.RandomState(0).randn(24, 3 * 7 * 7))
     prefix = tmp_path_factory.mktemp("run") / "model"
     checkpoints.save(str(prefix), 1, symbol, {"fc1_weight": weight}, {})
-    return prefix, Embedder(*checkpoints.load(str(prefix), 1))
+    flags = argparse.ArgumentParser()
+    add_network_flags(flags)
+    return prefix, network_of(flags.parse_args(["--model", f"{prefix},1"])).embedder
 
 
 def patterns(people, each):
