@@ -1,12 +1,8 @@
 """From photographs to embeddings: what comparing, searching and embedding folders share."""
-import os
-
 from sklearn.preprocessing import normalize
 
-from datasets.faces.align import align, find_face
-from datasets.faces.detector import mtcnn
+from datasets.faces.reader import Reader
 from datasets.formats import images
-from datasets.formats.image_lists import quoted
 from eval.networks.flags import add_network_flags
 from runtime import Failure
 
@@ -33,7 +29,7 @@ class Recogniser:
         self.network, self.flip, self.aligned = network, flip, aligned
         self.prefix, self.epoch, self.fingerprint = network.prefix, network.epoch, network.fingerprint
         self.embedder, self.engine, self.image_shape = network.embedder, network.embedder.engine, network.image_shape
-        self._detect = None
+        self._read = Reader(self.image_shape[1], aligned)
 
     def face(self, path, root=None):
         """Return the aligned face of a picture: RGB uint8, shape (112, 112, 3).
@@ -43,18 +39,10 @@ class Recogniser:
         Failure
             The file cannot be read, leads out of `root`, or shows no face.
         """
-        size = self.image_shape[1]
         try:
-            pixels = images.decode(images.read(path, root), images.PHOTOGRAPH)
-            if not self.aligned:
-                self._detect = self._detect or mtcnn()
-                return align(pixels, find_face(pixels, self._detect)[0].points, size)
-            if pixels.shape[:2] != (size, size):
-                raise images.Unusable(f"is {pixels.shape[1]}×{pixels.shape[0]}, and an aligned face {size}×{size}: "
-                                      "leave out --aligned")
+            return self._read(path, root)
         except images.Unusable as error:
-            raise Failure(f"{quoted(os.fspath(path))} {error}") from None
-        return pixels
+            raise Failure(str(error)) from None
 
     def __call__(self, faces):
         """Embed faces.
