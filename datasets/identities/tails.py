@@ -205,26 +205,24 @@ def _see(score, left, takers, progress):
     places, own = range(0, len(score.columns), COLUMNS), threading.local()
 
     def look(first):
-        right, seen = score.right(slice(first, min(first + COLUMNS, len(score.columns)))), []
+        right = score.right(slice(first, min(first + COLUMNS, len(score.columns))))
         if not hasattr(own, "room"):
             own.room = np.empty(min(ROWS, len(left)) * COLUMNS, np.float32)
         for top in range(0, len(left), ROWS):
             part = left[top:top + ROWS]
             block = own.room[:len(part) * len(right)].reshape(len(part), len(right))
             np.matmul(part, right.T, out=block)
-            seen.append([taker.look(block, top, first) for taker in takers])
-        return len(right), seen
+            yield [taker.look(block, top, first) for taker in takers]
 
-    def take(found):
-        width, seen = found
+    def take(seen):
         for one in seen:
             for taker, saw in zip(takers, one):
                 taker.take(saw)
-        bar.update(width)
+        bar.update(min(COLUMNS, len(score.columns) - bar.n))
 
     with tqdm(total=len(score.columns), desc=progress, unit="column", leave=False, unit_scale=True,
               disable=None if progress else True) as bar:
-        take(look(0))  # sets limits that the others need
+        take(look(0))  # block by block, for it sets the limits without which all scores are picked
         threads = _threads()
         if threads == 1 or len(places) < 2 * threads:
             for first in places[1:]:
@@ -234,7 +232,7 @@ def _see(score, left, takers, progress):
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
             waiting = collections.deque()
             for first in places[1:]:
-                waiting.append(pool.submit(look, first))
+                waiting.append(pool.submit(lambda first: list(look(first)), first))
                 if len(waiting) > 2 * threads:
                     take(waiting.popleft().result())
             while waiting:
