@@ -6,6 +6,7 @@ example, clips `a` and `b` with the same score are ranked `a`, `b`.
 import math
 
 import numpy as np
+from tqdm import tqdm
 
 DEPTH = 100  # places that count
 
@@ -122,7 +123,7 @@ class Ranking:
         return np.take_along_axis(self._items, np.lexsort((self._items, -self._scores), axis=1), axis=1)
 
 
-def rank(names, score, queries, depth=DEPTH, block=2048):
+def rank(names, score, queries, depth=DEPTH, block=2048, progress=False):
     """Rank named items for each query; the scores of one block are in memory at a time.
 
     Parameters
@@ -136,6 +137,8 @@ def rank(names, score, queries, depth=DEPTH, block=2048):
     depth : int
     block : int
         Names of a block.
+    progress : bool
+        Whether to show progress on stderr, where that is a terminal.
 
     Returns
     -------
@@ -146,7 +149,7 @@ def rank(names, score, queries, depth=DEPTH, block=2048):
     different, of_row = np.unique(names, return_inverse=True)
     order = np.argsort(of_row, kind="stable")
     begins = np.searchsorted(of_row[order], np.arange(len(different) + 1))
-    for first in range(0, len(different), block):
+    for first in tqdm(range(0, len(different), block), desc="ranking", leave=False, disable=None if progress else True):
         past = min(first + block, len(different))
         scores = score(order[begins[first]:begins[past]])
         if begins[past] - begins[first] > past - first:
