@@ -23,9 +23,9 @@ import numpy as np
 from datasets.faces.reader import Reader
 from datasets.formats.frame_embeddings import FrameEmbeddings
 from eval.measures import retrieval
-from eval.networks import clip_classifier, videos
+from eval.networks import clip_classifier
 from eval.networks.flags import add_network_flags, network_of
-from eval.protocols import iqiyi, iqiyi_files, video_templates
+from eval.protocols import iqiyi, iqiyi_files, video_templates, videos
 from eval.reporting import results
 from eval.reporting.paper_numbers import paper
 from runtime import ROOT, Failure, run_command, shown
@@ -115,7 +115,8 @@ def from_clips(options, train, test, network, folder):
                            lambda paths: video(paths) if is_video(paths) else pictures(paths), network.embedder,
                            f"folder of {'clips' if options.align else 'aligned clips'}, every {options.every}",
                            [VIDEO_FRAMES if is_video(paths) else len(paths) for paths in clips.values()])
-    return videos.kept(os.path.join(folder, "templates.npy"), network, source, progress=True)
+    return videos.kept(videos.store_name(os.path.join(folder, "templates"), network, source), network, source,
+                       progress=True)
 
 
 class Stage:
@@ -141,7 +142,7 @@ def trained(options, templates, train, names, folder, kind, seeds):
     rows, owners = iqiyi.training_rows(train, names)
     return [clip_classifier.train(templates[rows].astype(np.float32), owners + 1, len(train) + 1,
                                   clip_classifier.Settings(epochs=options.epochs, seed=seed),
-                                  os.path.join(folder, f"{kind}-{seed}.npz"), options.device, progress=True)
+                                  os.path.join(folder, f"{kind}-{seed}"), options.device, progress=True)
             for seed in seeds]
 
 

@@ -3,8 +3,6 @@
 A query is an identity, an item a clip. Of equal scores, the item that comes first in the alphabet is ranked first. For
 example, clips `a` and `b` with the same score are ranked `a`, `b`.
 """
-import math
-
 import numpy as np
 from tqdm import tqdm
 
@@ -38,13 +36,13 @@ def average_precision(ranked, relevant, depth=DEPTH, divisor=None):
         0 to 1; 0 where nothing is relevant.
     """
     relevant = set(relevant)
-    hits, precisions = 0, []
+    hits, precisions = 0, 0.0
     for place, item in enumerate(without_repeats(ranked)[:depth], 1):
         if item in relevant:
             hits += 1
-            precisions.append(hits / place)
+            precisions += hits / place
     divisor = len(relevant) if divisor is None else divisor
-    return math.fsum(precisions) / divisor if divisor else 0.0
+    return precisions / divisor if divisor else 0.0
 
 
 def average_precisions(rankings, relevant, depth=DEPTH):
@@ -68,7 +66,7 @@ def average_precisions(rankings, relevant, depth=DEPTH):
 
 def mean(values):
     """Return the mean of a dict's values, such as average precisions; NaN where there are none."""
-    return math.fsum(values.values()) / len(values) if values else math.nan
+    return float(np.mean(list(values.values()))) if values else float("nan")
 
 
 def _first(scores, items, depth):

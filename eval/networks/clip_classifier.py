@@ -185,7 +185,7 @@ def _read(path, digest, shapes):
     return int(done[0]), float(scale[0]), *parts
 
 
-def train(features, labels, classes, settings=None, path=None, ctx=None, progress=False):
+def train(features, labels, classes, settings=None, start=None, ctx=None, progress=False):
     """Train a classifier, or resume its training.
 
     Parameters
@@ -196,8 +196,9 @@ def train(features, labels, classes, settings=None, path=None, ctx=None, progres
         1 … classes − 1, or 0 for nobody.
     classes : int
     settings : Settings, optional
-    path : str, optional
-        The `.npz` that keeps the training's state after each epoch.
+    start : str, optional
+        What the name of the file begins with that keeps the training's state after each epoch. Eight digits that tell
+        this training from others follow, and `.npz`.
     ctx : mx.Context, optional
     progress : bool
         Whether to show epochs with the time left on stderr, where that is a terminal.
@@ -209,13 +210,14 @@ def train(features, labels, classes, settings=None, path=None, ctx=None, progres
     Raises
     ------
     Failure
-        `path` is of another training or damaged; the training diverges also at a 32nd of its rate.
+        The file is of another training or damaged; the training diverges also at a 32nd of its rate.
     """
     settings = settings or Settings()
     features = np.ascontiguousarray(features, np.float32)
     classifier = Classifier(features.shape[1], classes, settings, ctx)
     shapes = [param.shape for param in classifier.params]
-    digest = _digest(features, labels, classes, settings) if path else None
+    digest = _digest(features, labels, classes, settings) if start else None
+    path = f"{start}-{digest[:8]}.npz" if start else None
     kept = _read(path, digest, shapes) if path else None
     done, scale, state, momenta = kept or (0, 1.0, classifier.state(), [np.zeros(shape, "f") for shape in shapes])
     classifier.restore(state)

@@ -13,7 +13,8 @@ def normalised(vectors):
     """Return vectors (N, D) in float64 with a length of 1, and their lengths before (N,). A zero vector stays zero."""
     vectors = np.asarray(vectors, np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    return vectors / np.where(lengths > 0, lengths, 1)[:, None], lengths
+    with np.errstate(invalid="ignore"):  # callers refuse what is not finite by its length
+        return vectors / np.where(lengths > 0, lengths, 1)[:, None], lengths
 
 
 def of_frames(frames):

@@ -177,6 +177,15 @@ class _Templates:
         return templates
 
 
+def store_name(start, network, videos):
+    """Return the name of a store of these videos' templates by this network, which is no other store's name.
+
+    For example, `evaluations/ytf-0001` becomes `evaluations/ytf-0001-1f2e3d4c.npy`.
+    """
+    named = hashlib.sha256(f"{network.fingerprint} {videos.digest}".encode()).hexdigest()
+    return f"{start}-{named[:8]}.npy"
+
+
 def kept(path, network, videos, progress=False):
     """Return the templates of videos, computed as far as they are not in the store yet.
 
