@@ -67,6 +67,10 @@ def test_the_numbers_of_the_miniature(shared):
     assert found["accuracy"] == brute["accuracy"] and found["std"] == brute["std"]
     assert found["accuracies"] == brute["folds"] and found["thresholds"] == brute["thresholds"]
     assert ytf.note_of(splits) is None
+    found = ytf.evaluate(splits, video_templates.of_file(file, unit_frames=False), rows)
+    brute = expected["brute force in float64"]["frames_as_they_are"]
+    assert found["accuracy"] == brute["accuracy"] and found["std"] == brute["std"]
+    assert found["accuracies"] == brute["folds"] and found["thresholds"] == brute["thresholds"]
 
 
 def test_videos_that_are_missing_or_there_twice_are_named():
