@@ -1,33 +1,40 @@
-"""Pair verification of a checkpoint: k-fold accuracy, TAR at FAR 1e-3, AUC (Sec. 3.1, Tables 2 to 4).
+"""Pair verification of a checkpoint: k-fold accuracy, TAR at FAR 1e-3, AUC, EER (Sec. 3.1, Tables 2, 4 and 5).
 
     python eval/verification.py --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
     python eval/verification.py --model ../y1/model,0 --target datasets/orl/orl.bin
     python eval/verification.py --target lfw --no-flip
     python eval/verification.py --model ../y1/model,0 --target lfw --calibrate 1e-3
+    python eval/verification.py --model models/a/model,1 --compare models/b/model,1 --target lfw,cfp_fp --roc roc.png
+    python eval/verification.py --model models/a/model,1 --target lfw --attributes ages.csv --json lfw.json
 
 The first is judged on lfw, cfp_fp and agedb_30; the third takes the newest checkpoint under models/ and a single crop
 of each image, as the paper does, where the original's scripts sum the embeddings of the image and its mirror image.
 Results are kept beside the checkpoint, in PREFIX's folder: evaluations/lfw.json, and so on.
-The last also writes the threshold at which one impostor pair in a thousand is accepted to a file beside the checkpoint,
-for tools/compare.py and tools/gallery.py.
+The fourth also writes the threshold at which one impostor pair in a thousand is accepted to a file beside the
+checkpoint, for tools/compare.py and tools/gallery.py.
+The original's lines come first. Lines on AUC, EER and 95 % intervals follow, and last a table with the paper's values.
+--compare tests whether two checkpoints differ on the same pairs. --attributes gives results by subgroup. Its file has
+`image,attribute` in the first line, then lines as `12,over 60`. Images are numbered 0 to 2N-1 in the order of the .bin
+file. With `identity,attribute` the numbers are those of identities (docs/benchmarks.md).
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse
-import json
-import math
 
 import numpy as np
 
 from datasets.formats.folds import usable_folds
-from datasets.formats.verification_file import read
+from datasets.formats.verification_file import identities, read
 from eval.networks.batch_size import best_batch_size
 from eval.networks.checkpoints import fingerprint, load, newest, parse
 from eval.networks.embedder import Embedder
+from eval.networks.flags import one_checkpoint
+from eval.protocols import subgroups
 from eval.protocols.folds import distrust_of
 from eval.protocols.pairs import format_auc, format_lines, verify
 from eval.protocols.targets import DEFAULT_TARGETS, find_targets
 from eval.reporting import calibration, results
+from eval.reporting.summary import report, table_lines
 from eval.reporting.worst_pairs import draw_worst_pairs
 from runtime import ROOT, Failure, run_command
 from runtime.devices import parse_context
@@ -60,8 +67,13 @@ def parse_arguments(arguments=None):
     parser.add_argument("--calibrate", type=rate, metavar="FAR", help="also write the threshold of this false accept "
                         "rate, over the pairs of all targets")
     parser.add_argument("--calibration", metavar="FILE", help="where to write it (default: PREFIX-NNNN-threshold.json)")
-    parser.add_argument("--json", metavar="OUT", help="write the results to this file, too (always: to the folder "
-                        "evaluations beside the checkpoint)")
+    parser.add_argument("--compare", metavar="PREFIX,EPOCH", type=one_checkpoint, help="also verify this checkpoint, "
+                        "and test whether the two differ on the same pairs")
+    parser.add_argument("--attributes", metavar="FILE", help="also give results by subgroup: lines `image,attribute` "
+                        "or `identity,attribute`, which the first line names; for one verification file")
+    parser.add_argument("--roc", metavar="OUT.png", help="draw the ROC curves of all results")
+    parser.add_argument("--json", metavar="OUT", help="write the results to this file, too, as one object (always: to "
+                        "the folder evaluations beside the checkpoint)")
     options = parser.parse_args(arguments)
     if options.target is not None and not options.target.strip(" ,"):
         parser.error("--target names no verification file")
@@ -83,6 +95,10 @@ def parse_arguments(arguments=None):
         parser.error("--calibration is where --calibrate FAR writes: give both")
     if options.calibrate is not None and len(options.epochs) > 1:
         parser.error("--calibrate takes one checkpoint: give --model PREFIX,EPOCH")
+    if options.compare and len(options.epochs) > 1:
+        parser.error("--compare compares two checkpoints: give --model PREFIX,EPOCH")
+    if options.roc and not options.roc.endswith((".png", ".svg")):
+        parser.error(f"--roc {options.roc}: the picture is a .png or .svg")
     return options
 
 
@@ -100,19 +116,10 @@ def _write_mode(options, name, path, images, issame, result):
     if options.mode == 1:
         draw_worst_pairs(f"{start}-worst.png", images, issame, result.distances, name=path)
     else:
-        for kind, values in (("embeddings", result.embeddings), ("issame", issame)):
+        for kind, values in (("embeddings", result.embeddings), ("issame", issame),
+                             ("identities", identities(images, issame))):
             with whole_file(f"{start}-{kind}.npy", "wb") as file:
                 np.save(file, values)
-
-
-def _summary(name, path, prefix, epoch, result):
-    """Return what goes into the JSON file: plain numbers, null for what cannot be computed."""
-    def plain(value):
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-    kept = {key: plain(value) for key, value in result.items() if key not in ("distances", "embeddings")}
-    return {"target": name, "path": path, "model": prefix, "epoch": epoch, **kept}
 
 
 def _calibrate(options, verified):
@@ -142,46 +149,79 @@ def _load(options, epoch, embedder):
     return embedder
 
 
+def _load_rival(options):
+    """Return an embedder with the network of --compare, and what tells its checkpoint."""
+    prefix, epoch = options.compare
+    own = argparse.Namespace(**{**vars(options), "prefix": prefix})
+    embedder = _load(own, epoch, None)
+    return embedder, {"prefix": prefix, "epoch": epoch, "fingerprint": own.fingerprint}
+
+
+def _check_places(options, targets):
+    """Refuse what could not be written at the end, before anything is computed."""
+    for flag, path in (("--json", options.json), ("--roc", options.roc)):
+        if path and (os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.abspath(path)))):
+            raise Failure(f"{path}: its folder is not there, or it is a folder itself; make it, or name another file "
+                          f"with {flag}")
+    if options.attributes and len(targets) > 1:
+        raise Failure(f"{options.attributes} numbers the images of one verification file: name that with --target, "
+                      f"which has {len(targets)} here")
+
+
 def main(arguments=None):
-    """Verify checkpoints on verification files and print the original's lines, then a line on AUC."""
+    """Verify checkpoints on verification files and print the original's lines, then what it does not have."""
     options = parse_arguments(arguments)
     if options.prefix is None:
         options.prefix, epoch = newest(options.models_root)
         options.epochs = [epoch]
     targets, missing = find_targets(options.target, options.data_dir)
-    if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
-        raise Failure(f"{options.json}: its folder is not there; make it, or name another file with --json")
+    _check_places(options, targets)
     for name in missing:
         print(f"{name}.bin is not in {options.data_dir}, and left out", file=sys.stderr)
     if options.calibrate is not None:
         options.calibration = options.calibration or calibration.default_path(options.prefix, options.epochs[0])
         calibration.check_place(options.calibration)
-    embedder, loaded, summaries, pairs = None, None, [], []
+    embedder, loaded, rival, evaluated, pairs, curves = None, None, None, [], [], []
     for name, path in targets:
         images, issame = read(path)
         _check_folds(path, issame, options.nfolds)
+        people = identities(images, issame)
+        attributes = subgroups.read_attributes(options.attributes, people) if options.attributes else None
         distrust, data = distrust_of(issame, options.nfolds), results.data_of(path, len(issame))
+        other = None
+        if options.compare:
+            if rival is None:
+                rival, rival_checkpoint = _load_rival(options)
+            other = rival_checkpoint, verify(rival, images, issame, options.nfolds, not options.no_flip, path, True)
+            curves.append((f"{name}, {','.join(map(str, options.compare))}", other[1].distances, issame))
         for epoch in options.epochs:
             if epoch != loaded:
                 embedder, loaded = _load(options, epoch, embedder), epoch
             result = verify(embedder, images, issame, options.nfolds, not options.no_flip, path, progress=True)
-            print("\n".join([*format_lines(name, None, result), format_auc(name, result)]), flush=True)
+            further, lines = report(name, result, people.reshape(-1, 2), attributes, other)
+            print("\n".join([*format_lines(name, None, result), format_auc(name, result), *lines]), flush=True)
             checkpoint = {"prefix": options.prefix, "epoch": epoch, "fingerprint": options.fingerprint}
-            results.keep(options.prefix, name, results.of_pairs(result, checkpoint, data, distrust))
+            evaluated.append((name, results.of_pairs(result, checkpoint, data, distrust, further=further)))
+            results.keep(options.prefix, *evaluated[-1])
             if options.mode:
                 _write_mode(options, name, path, images, issame, result)
             pairs.append((name, path, issame, result.distances))
-            summaries.append({**_summary(name, path, options.prefix, epoch, result), "distrust": distrust})
+            label = f"{name}, epoch {epoch}" if len(options.epochs) > 1 else name
+            curves.append((label, result.distances, issame))
         if len(options.epochs) > 1:
-            best = max(one["accuracy"] for one in summaries if one["target"] == name)
+            best = max(one["values"]["accuracy"] for of, one in evaluated if of == name)
             print(f"Max of [{name}] is {best:1.5f}", flush=True)
         if distrust:
             print(f"[{name}]note: {distrust}", file=sys.stderr, flush=True)
+    for line in table_lines(evaluated):
+        print(line, flush=True)
     if options.calibrate is not None:
         _calibrate(options, pairs)
+    if options.roc:
+        from eval.reporting.plots import roc_picture  # matplotlib takes a second to import
+        roc_picture(options.roc, curves)
     if options.json:
-        with whole_file(options.json, "w") as file:
-            json.dump(summaries, file, indent=1)
+        results.write_objects(options.json, evaluated)
 
 
 if __name__ == "__main__":

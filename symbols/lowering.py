@@ -146,6 +146,21 @@ def lower_margin(node, graph):
     return graph.add("reshape_like", node["name"], [written, logits])
 
 
+def flatten_before_dense(node, graph):
+    """Rule for inference: a dense layer over maps gets them flattened by a node of its own.
+
+    On processors with AVX-512, convolutions store the channels of their maps in blocks. MXNet 1.9.1's dense layer takes
+    such maps of 1×1 in its first run, and fails in its second ("can't generate TBlob for MKLDNN data").
+    """
+    if node["op"] != "FullyConnected" or node.get("attrs", {}).get("flatten", "True") not in ("True", "1"):
+        return None
+    data, *params = node["inputs"]
+    if len(graph.shape(data)) < 3:
+        return None
+    return graph.add("FullyConnected", node["name"],
+                     [graph.add("Flatten", f"{node['name']}_flat", [data]), *params], node["attrs"])
+
+
 def remove_dropout(node, graph):
     """Rule for inference: Dropout that only acts in training is its input."""
     if node["op"] == "Dropout" and node.get("attrs", {}).get("mode", "training") == "training":
@@ -173,5 +188,6 @@ def lower(symbol, training, shapes=None):
         inferred any more have them stated.
     """
     rules = [partial(lower_normalised_prelu, training=training), lower_convolution_of_negative,
-             partial(lower_prelu, training=training), lower_margin if training else remove_dropout]
+             partial(lower_prelu, training=training), *([lower_margin] if training else
+                                                        [flatten_before_dense, remove_dropout])]
     return rewrite(symbol, rules, FACES if shapes is None else shapes)

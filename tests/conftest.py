@@ -2,6 +2,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 
 from datasets.formats import records, verification_file
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, as would the programs that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -21,14 +21,14 @@ import warnings
 
 import numpy as np
 
-from eval.networks import checkpoints
+from eval.networks import checkpoints, to_onnx
 from eval.networks.flags import one_checkpoint
 from runtime import Failure, mx, run_command
 from runtime.files import plain_name, whole_path
 from runtime.locks import alone_with
 from symbols.folding import fold_batch_norm
 from symbols.lowering import FACES
-from tools.exporting import to_ncnn, to_onnx
+from tools.exporting import to_ncnn
 
 NAME = "network"  # of the files until they are whole and right
 LIMIT = 1e-4  # of the difference, relative to the largest element

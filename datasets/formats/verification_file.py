@@ -230,6 +230,32 @@ def distinct(images):
     return np.array(first, np.int64), numbers
 
 
+def identities(images, issame):
+    """Return who is in each image, as far as the pairs tell: images that genuine pairs connect show one person.
+
+    Equal images, byte for byte, are one image. An image that is in no genuine pair is an identity of its own.
+
+    Parameters
+    ----------
+    images : sequence of bytes, length 2N
+        As `read` gives them.
+    issame : array of bool, shape (N,)
+
+    Returns
+    -------
+    int64 array, shape (2N,)
+        Identities are numbered by their first image: that of image 0 is 0, the next other one is 1.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+    first, numbers = distinct(images)
+    ends = numbers.reshape(-1, 2)[np.asarray(issame, dtype=bool)]
+    joined = coo_matrix((np.ones(len(ends)), ends.T), shape=(len(first), len(first)))
+    found = connected_components(joined, directed=False)[1]
+    _, begins, inverse = np.unique(found, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(begins))[inverse].astype(np.int64)[numbers]
+
+
 def write(path, images, issame):
     """Write a verification file that Python 2 and 3, and with them the original, can read.
 

@@ -202,3 +202,76 @@ def auc(dist, issame):
     if issame.all() or not issame.any():
         return float("nan")
     return float(roc_auc_score(issame, -np.asarray(dist)))
+
+
+def judged_right(dist, issame, thresholds):
+    """Return which pairs `kfold_accuracy` judges rightly: a pair is called the same below its fold's threshold.
+
+    Parameters
+    ----------
+    dist, issame
+        As for `kfold_accuracy`.
+    thresholds : float array, shape (nfolds,)
+        From `kfold_accuracy`.
+
+    Returns
+    -------
+    right : array of bool, shape (N,)
+        A pair whose distance equals the threshold is called different.
+    shares : float64 array, shape (N,)
+        What each pair counts in the mean over the folds: ``right @ shares`` is the accuracy. Shares add up to 1.
+    """
+    dist, issame = _checked(dist, issame, len(thresholds))
+    sizes = [len(part) for part in np.array_split(issame, len(thresholds))]
+    limits = np.repeat(np.asarray(thresholds).astype(dist.dtype), sizes)
+    return (dist < limits) == issame, np.repeat(1 / (len(sizes) * np.array(sizes, float)), sizes)
+
+
+def eer(dist, issame):
+    """Return the equal error rate: where FAR equals the share of genuine pairs that are called different.
+
+    Thresholds lie at the distances. All pairs of one distance are accepted together, so a tie between a genuine and an
+    impostor pair is one step of the ROC curve. Between two steps the curve is taken to be straight.
+
+    Parameters
+    ----------
+    dist : array, shape (N,)
+    issame : array of bool, shape (N,)
+
+    Returns
+    -------
+    float
+        0 (all genuine pairs are nearer than all impostor pairs) to 1. NaN where the set lacks one kind of pair.
+    """
+    return float(weighted_eer(dist, issame)(np.ones((1, len(dist))))[0])
+
+
+def weighted_eer(dist, issame):
+    """Return a function from weights of the pairs, shape (B, N), to the `eer` under each row of them, shape (B,).
+
+    A pair of weight 2 counts as two pairs, one of weight 0 as none. A row where one kind of pair has no weight gives
+    NaN. The pairs are sorted once for all rows.
+    """
+    dist, issame = np.asarray(dist), np.asarray(issame, dtype=bool)
+    order = np.argsort(dist, kind="stable")
+    same, steps = issame[order], np.flatnonzero(np.append(np.diff(dist[order]) != 0, True)[:len(dist)])
+
+    def rates(weights, wanted):
+        """Return the share of the wanted pairs that each step accepts, from none to all: (B, steps + 1)."""
+        sums = np.cumsum(weights * wanted, axis=1)[:, steps]
+        sums = np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
+        with np.errstate(invalid="ignore"):
+            return sums / sums[:, -1:]
+
+    def measure(weights):
+        if not issame.any() or issame.all():
+            return np.full(len(weights), np.nan)
+        weights = np.asarray(weights, float)[:, order]
+        far, missed = rates(weights, ~same), 1 - rates(weights, same)
+        apart = missed - far  # falls from 1 to −1, never rises
+        rows, after = np.arange(len(far)), np.argmax(apart <= 0, axis=1)
+        before = np.maximum(after - 1, 0)
+        gap, step = apart[rows, before], far[rows, after] - far[rows, before]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return far[rows, before] + step * gap / (gap - apart[rows, after])
+    return measure

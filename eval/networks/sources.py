@@ -11,8 +11,6 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from datasets.formats import identity_names, images, records, verification_file
@@ -225,9 +223,7 @@ class VerificationFile(Encoded):
     def __init__(self, path, size=112):
         encoded, issame = verification_file.read(path)
         super().__init__(encoded, path, size)
-        ends = self.places.reshape(-1, 2)[issame]
-        joined = coo_matrix((np.ones(len(ends)), ends.T), shape=(len(self._first), len(self._first)))
-        self.labels = connected_components(joined, directed=False)[1].astype(np.int64)
+        self.labels = verification_file.identities(encoded, issame)[self._first]
 
 
 def people(folder):

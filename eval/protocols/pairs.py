@@ -5,7 +5,7 @@ import numpy as np
 from easydict import EasyDict
 from sklearn.preprocessing import normalize
 
-from eval.measures.pairs import FAR, auc, distances, kfold_accuracy, kfold_tar, unknown_rates
+from eval.measures.pairs import FAR, auc, distances, eer, kfold_accuracy, kfold_tar, unknown_rates
 from eval.networks.embedder import summed
 from eval.networks.sources import Encoded
 from runtime import Failure
@@ -53,8 +53,8 @@ def verify(embedder, images, issame, nfolds=10, flip=True, name="the set", progr
         ``xnorm``, the mean norm of the embeddings that the network gave, over both flips; ``accuracy`` and ``std``,
         mean and deviation over the folds; ``accuracies`` and ``thresholds`` (squared distances), one for each fold;
         ``tar``, ``tar_std`` and ``far`` at a FAR of 1e-3 on the other folds, NaN with the reason in ``no_tar`` and
-        ``no_far`` where they cannot be computed; ``auc``, NaN with the reason in ``no_auc``; ``distances`` (N,)
-        and the normalised ``embeddings`` (2N, D) behind them; ``flip``.
+        ``no_far`` where they cannot be computed; ``auc`` and ``eer``, NaN with the reason in ``no_auc``;
+        ``distances`` (N,) and the normalised ``embeddings`` (2N, D) behind them; ``issame``; ``flip``.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def verify(embedder, images, issame, nfolds=10, flip=True, name="the set", progr
     no_tar, no_far = unknown_rates(issame, nfolds)
     return EasyDict(xnorm=xnorm, accuracy=float(accuracies.mean()), std=float(accuracies.std()),
                     accuracies=accuracies, thresholds=thresholds, tar=tar, tar_std=tar_std, far=far, no_tar=no_tar,
-                    no_far=no_far, auc=auc(dist, issame), no_auc=_no_auc(issame), distances=dist,
-                    embeddings=normalize(embeddings), flip=flip)
+                    no_far=no_far, auc=auc(dist, issame), eer=eer(dist, issame), no_auc=_no_auc(issame),
+                    distances=dist, issame=issame, embeddings=normalize(embeddings), flip=flip)
 
 
 def format_lines(name, step, result):

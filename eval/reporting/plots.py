@@ -1,5 +1,6 @@
 """Pictures of verification results."""
 import os
+import sys
 
 import matplotlib
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from datasets.formats.image_lists import quoted
 from eval.measures import pairs as measures
+from runtime import shown
 from runtime.files import whole_path
 
 GENUINE, IMPOSTOR = "#c0392b", "#2c6fbb"  # red and blue, as in the paper's Figures 6 and 7
@@ -48,6 +50,48 @@ def draw_roc(axes, curves):
     axes.set(title="people never seen in training", xlabel="false accept rate", ylabel="true accept rate",
              xlim=(0, 1), ylim=(0, 1.005))
     axes.legend(loc="lower right")
+
+
+def roc_figure(curves):
+    """Return a figure of ROC curves: the whole range on the left, small false accept rates on the right.
+
+    The right panel begins at the rate of one impostor pair in the largest set; below it nothing can be measured.
+
+    Parameters
+    ----------
+    curves : list of (str, array (N,), array of bool (N,))
+        A label, which may have the name of a file, the distances of the pairs, and which of them are genuine. Angles
+        serve as distances. Each set has pairs of both kinds.
+    """
+    figure, (whole, small) = plt.subplots(1, 2, figsize=(10, 4.4), constrained_layout=True)
+    least = 1 / max(np.sum(~np.asarray(issame)) for _, _, issame in curves)
+    for label, dist, issame in curves:
+        far, tar, _ = measures.roc(dist, issame)
+        label = f"{quoted(label)} (AUC {measures.auc(dist, issame):.4f})".replace("$", r"\$")
+        whole.plot(far, tar, label=label, drawstyle="steps-post")
+        small.plot(np.maximum(far, least / 2), tar, label=label, drawstyle="steps-post")
+    whole.plot([0, 1], [1, 0], color="0.8", linewidth=1, zorder=0)  # the equal error rate lies on it
+    whole.set(xlim=(0, 1), ylim=(0, 1.005), xlabel="false accept rate", ylabel="true accept rate")
+    small.set(xscale="log", xlim=(min(least, 0.1), 1), ylim=(0, 1.005), xlabel="false accept rate")
+    small.grid(color="0.9")
+    whole.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def roc_picture(path, curves):
+    """Write a picture of ROC curves (`roc_figure`), whole or not at all; `path` ends in .png or .svg.
+
+    Sets with one kind of pair are left out. Where all are such, a note on stderr says so, and there is no picture.
+    """
+    curves = [curve for curve in curves if curve[2].any() and not curve[2].all()]
+    if not curves:
+        print(f"note: {shown(path)} is not written: a ROC curve needs genuine and impostor pairs", file=sys.stderr,
+              flush=True)
+        return
+    figure = roc_figure(curves)
+    with whole_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    plt.close(figure)
 
 
 def save(figure, stem):

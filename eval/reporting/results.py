@@ -19,12 +19,15 @@ RUN is the folder of the checkpoint. A file is one JSON object:
   - `versions` and `made`, the time.
   Verification files also have
   - `folds`: the accuracy and the threshold of each fold;
-  - `pair_angles`: the angle of each pair in degrees, as base64 of little-endian float32.
+  - `pair_angles`: the angle of each pair in degrees, as base64 of little-endian float32;
+  - `pair_kinds`: which pairs are genuine, as base64 of bits, that of pair 0 the highest of the first byte.
 
-`values` by benchmark: verification files `accuracy`, `std`, `auc`, `tar`, `tar_std`, `far`, `xnorm`; YTF the first
-three; IJB `tar` and `tar_strict` by FAR, `one_gallery` and `mean_of_two`, each with `rank` (by k: "1") and `tpir` (by
-FPIR); MegaFace `by_distractors`, by their number, each with `rank`, `rank_strict`, `tar` and `tar_strict`;
-Trillion-Pairs `tpr` and `identification` by FPR; iQIYI-VID `map`.
+`values` by benchmark: verification files have `accuracy`, `std`, `auc`, `eer`, `tar`, `tar_std`, `far` and `xnorm`, and
+from `eval/verification.py` also `intervals` (`level`, `unit`, and [low, high] by measure), `subgroups` by attribute,
+and `comparison` with another checkpoint. YTF has `accuracy`, `std` and `auc`. IJB has `tar` and `tar_strict` by FAR,
+and `one_gallery` and `mean_of_two`, each with `rank` (by k: "1") and `tpir` (by FPIR). MegaFace has `by_distractors`,
+by their number, each with `rank`, `rank_strict`, `tar` and `tar_strict`. Trillion-Pairs has `tpr` and `identification`
+by FPR. iQIYI-VID has `map`.
 
 One evaluation is kept for each checkpoint, epoch, engine, `flip`, protocol and path of the data; a new one replaces an
 older one of the same. So epochs 1 and 2 of a prefix stand beside each other, and an epoch that was trained again
@@ -58,8 +61,8 @@ FOLDER = "evaluations"
 LARGEST = 1 << 26  # bytes of a file of results: room for a thousand evaluations
 PATIENCE = 10  # seconds to wait for another process that adds to the same file; it needs some milliseconds
 
-_VALUES = ("accuracy", "std", "auc", "tar", "tar_std", "far", "xnorm")
-_REASONS = {"auc": "no_auc", "tar": "no_tar", "tar_std": "no_tar", "far": "no_far"}
+_VALUES = ("accuracy", "std", "auc", "eer", "tar", "tar_std", "far", "xnorm")
+_REASONS = {"auc": "no_auc", "eer": "no_auc", "tar": "no_tar", "tar_std": "no_tar", "far": "no_far"}
 
 
 def versions():
@@ -98,7 +101,7 @@ def data_of(path, pairs):
     return {"path": os.path.abspath(path), "pairs": int(pairs), "bytes": size, "sha256": digest.hexdigest()}
 
 
-def of_pairs(result, checkpoint, data, note=None, engine=None):
+def of_pairs(result, checkpoint, data, note=None, engine=None, further=None):
     """Return the verification of a set as an evaluation: plain values, as they stand in the file.
 
     Parameters
@@ -113,16 +116,19 @@ def of_pairs(result, checkpoint, data, note=None, engine=None):
         Why the accuracy is not to be trusted.
     engine : str, optional
         What ran the network.
+    further : dict, optional
+        Further values, such as `intervals`.
     """
     values = {name: _plain(result[name]) for name in _VALUES}
     reasons = {name: result[_REASONS[name]] if result.get(_REASONS.get(name)) else "it is not finite"
                for name, value in values.items() if value is None}
     between = angles.between(result.embeddings[0::2], result.embeddings[1::2])
-    made = of_benchmark({"name": "pairs", "folds": len(result.accuracies), "far": FAR}, values, data, checkpoint,
-                        bool(result.flip), engine, reasons, note)
+    made = of_benchmark({"name": "pairs", "folds": len(result.accuracies), "far": FAR},
+                        {**values, **(further or {})}, data, checkpoint, bool(result.flip), engine, reasons, note)
     return {**made, "folds": {"accuracies": [_plain(one) for one in result.accuracies],
                               "thresholds": [_plain(one) for one in result.thresholds]},
-            "pair_angles": base64.b64encode(np.asarray(between, "<f4").tobytes()).decode()}
+            "pair_angles": base64.b64encode(np.asarray(between, "<f4").tobytes()).decode(),
+            "pair_kinds": base64.b64encode(np.packbits(result.issame).tobytes()).decode()}
 
 
 def of_benchmark(protocol, values, data, checkpoint=None, flip=None, engine=None, reasons=None, note=None):
@@ -182,6 +188,20 @@ def pair_angles(evaluation):
     return found
 
 
+def pair_kinds(evaluation):
+    """Return which pairs are genuine, as bool of shape (N,); None where the file is of an older version.
+
+    Raises ValueError where they are not those of so many pairs.
+    """
+    if "pair_kinds" not in evaluation:
+        return None
+    packed = np.frombuffer(base64.b64decode(evaluation["pair_kinds"], validate=True), np.uint8)
+    pairs = evaluation["data"]["pairs"]
+    if len(packed) != -(-pairs // 8):
+        raise ValueError("these are not the kinds of the pairs")
+    return np.unpackbits(packed)[:pairs].astype(bool)
+
+
 def keep(prefix, benchmark, evaluation):
     """Add an evaluation to the file beside its checkpoint. Where that cannot be written, a note on stderr says so.
 
@@ -206,12 +226,55 @@ def keep(prefix, benchmark, evaluation):
         print(f"note: {shown(path)} is not written ({shown(reason)})", file=sys.stderr, flush=True)
 
 
-def write_object(path, benchmark, evaluation):
-    """Write one evaluation as the one object that `--json OUT` promises, whole or not at all.
+def object_of(benchmark, evaluation):
+    """Return one evaluation as the one object that `--json OUT` promises.
 
-    The object has `benchmark`, `paper`, and the evaluation's entries, `values` among them.
+    It has `benchmark`, `paper`, and the evaluation's entries, `values` among them.
     """
-    write_json(path, {"benchmark": benchmark, "paper": paper_of(benchmark), **evaluation})
+    return {"benchmark": benchmark, "paper": paper_of(benchmark), **evaluation}
+
+
+def write_object(path, benchmark, evaluation):
+    """Write one evaluation as one object (`object_of`), whole or not at all."""
+    write_json(path, object_of(benchmark, evaluation))
+
+
+def write_objects(path, evaluated):
+    """Write the evaluations of several verification files, or of several epochs, as one object.
+
+    One evaluation is written as `write_object` does. For several, `values` has those of each by the benchmark's name,
+    and, of several epochs, by the epoch within: ``{"values": {"lfw": {"1": {"accuracy": 0.99}}}}``. `paper` is by name,
+    and `evaluations` has each as an object of its own.
+
+    Parameters
+    ----------
+    path : str
+    evaluated : list of (str, dict)
+        Benchmark and evaluation.
+    """
+    if len(evaluated) == 1:
+        write_object(path, *evaluated[0])
+        return
+    names = list(dict.fromkeys(name for name, _ in evaluated))
+    several = len({one["checkpoint"]["epoch"] for _, one in evaluated}) > 1
+    values = {name: {} for name in names}
+    for name, one in evaluated:
+        if several:
+            values[name][str(one["checkpoint"]["epoch"])] = one["values"]
+        else:
+            values[name] = one["values"]
+    write_json(path, {"benchmark": "verification", "paper": {name: paper_of(name) for name in names}, "values": values,
+                      "evaluations": [object_of(name, one) for name, one in evaluated]})
+
+
+def values_by_name(written):
+    """Return the values of each benchmark from an object of `write_objects` with one epoch: name → values.
+
+    Without an object, which is an empty dict, there are none.
+    """
+    if not written:
+        return {}
+    return dict(written["values"]) if "evaluations" in written else {written["benchmark"]: written["values"]}
 
 
 @contextlib.contextmanager

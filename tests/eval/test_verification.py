@@ -54,7 +54,14 @@ ACCURACY = r"([01]\.[0-9]{5})\+-0\.[0-9]{5}"
 def block(name):
     return [rf"\[{name}\]XNorm: [0-9]+\.[0-9]{{6}}", rf"\[{name}\]Accuracy: 0\.00000\+-0\.00000",
             rf"\[{name}\]Accuracy-Flip: {ACCURACY}", rf"\[{name}\]TAR@FAR=1e-3: .+",
-            rf"\[{name}\]AUC: .+"]
+            rf"\[{name}\]AUC: .+", rf"\[{name}\]EER: .+", rf"\[{name}\]Accuracy interval: 95% .+"]
+
+
+TABLE = [r"% +accuracy +95% interval +EER +TAR@1e-3 +AUC +Table 2 +Table 4 +Table 5", r"the paper's ArcFace: .+"]
+
+
+def table(*rows):
+    return [TABLE[0], *[rf"{row} .+" for row in rows], TABLE[1]]
 
 
 def check(lines, *forms):
@@ -67,9 +74,9 @@ def test_all_epochs_of_a_prefix(models, sets, run):
     prefix = models / "small-arcface-orl" / "model"
     lines = run("--model", prefix, "--data-dir", sets, "--target", "lfw")
     check(lines, *[form for epoch in (1, 2, 3) for form in [rf"loading .*model {epoch}", *block("lfw")]],
-          r"Max of \[lfw\] is [01]\.[0-9]{5}")
+          r"Max of \[lfw\] is [01]\.[0-9]{5}", *table("lfw,1", "lfw,2", "lfw,3"))
     flips = [re.fullmatch(rf".*Flip: {ACCURACY}", line).group(1) for line in lines if "Flip" in line]
-    assert lines[-1].endswith(max(flips))
+    assert next(line for line in lines if line.startswith("Max of")).endswith(max(flips))
     # Each epoch gives what it gives alone.
     for epoch, flip in zip((1, 2, 3), flips):
         assert flip in run("--model", f"{prefix},{epoch}", "--data-dir", sets, "--target", "lfw")[3]
@@ -91,35 +98,55 @@ def test_the_newest_few(models, sets, run):
 
 def test_the_newest_checkpoint_on_the_sets_that_are_there(models, sets, run, capsys):
     lines = run("--models-root", models, "--data-dir", sets)
-    check(lines, r"loading .*model 2", *block("lfw"), *block("agedb_30"))
-    assert run("--models-root", models, "--data-dir", sets, "--target", sets / "faces" / "agedb_30.bin") == [
-        line for line in lines if not line.startswith("[lfw]")]
+    check(lines, r"loading .*model 2", *block("lfw"), *block("agedb_30"), *table("lfw", "agedb_30"))
+    alone = run("--models-root", models, "--data-dir", sets, "--target", sets / "faces" / "agedb_30.bin")
+    assert [line.split() for line in alone] == [
+        line.split() for line in lines if not line.startswith(("[lfw]", "lfw"))]
 
 
 def test_a_single_crop(models, sets, run):
     check(run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--no-flip"), r"loading .*",
           r"\[lfw\]XNorm: .*", rf"\[lfw\]Accuracy: {ACCURACY}", r"\[lfw\]TAR@FAR=1e-3: .*",
-          r"\[lfw\]AUC: [01]\.[0-9]{5}")
+          *block("lfw")[-3:], *table("lfw"))
 
 
-def test_json(models, sets, run, tmp_path):
+def test_json_of_several_files(models, sets, run, tmp_path):
     lines = run("--models-root", models, "--data-dir", sets, "--nfolds", 5, "--batch-size", 3, "--json",
                 tmp_path / "out.json")
-    results = json.loads((tmp_path / "out.json").read_text())
-    assert [(one["target"], one["epoch"]) for one in results] == [("lfw", 2), ("agedb_30", 2)]
-    for one, line in zip(results, [line for line in lines if "Flip" in line]):
-        assert f"{one['accuracy']:1.5f}+-{one['std']:1.5f}" in line
-        assert len(one["accuracies"]) == len(one["thresholds"]) == 5
-        assert np.mean(one["accuracies"]) == pytest.approx(one["accuracy"])
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["benchmark"] == "verification" and found["paper"]["lfw"]["table4"]["CosFace"] == 99.73
+    assert [(one["benchmark"], one["checkpoint"]["epoch"]) for one in found["evaluations"]] == [
+        ("lfw", 2), ("agedb_30", 2)]
+    assert list(found["values"]) == ["agedb_30", "lfw"]  # the keys of an object are in alphabetical order
+    for one, line in zip(found["evaluations"], [line for line in lines if "Flip" in line]):
+        values = one["values"]
+        assert values == found["values"][one["benchmark"]]
+        assert f"{values['accuracy']:1.5f}+-{values['std']:1.5f}" in line
+        assert len(one["folds"]["accuracies"]) == len(one["folds"]["thresholds"]) == 5
+        assert np.mean(one["folds"]["accuracies"]) == pytest.approx(values["accuracy"])
+        kept = json.loads((models / "small-arcface-orl" / "evaluations" / f"{one['benchmark']}.json").read_text())
+        assert kept["evaluations"][0]["values"] == values
+
+
+def test_json_of_several_epochs(models, sets, run, tmp_path):
+    lines = run("--model", f"{models / 'small-arcface-orl' / 'model'},1|3", "--data-dir", sets, "--target", "lfw",
+                "--json", tmp_path / "out.json")
+    values = json.loads((tmp_path / "out.json").read_text())["values"]
+    assert list(values) == ["lfw"] and list(values["lfw"]) == ["1", "3"]
+    assert [f"{values['lfw'][epoch]['auc']:1.5f}" for epoch in ("1", "3")] == [
+        line.split()[-1] for line in lines if "AUC: " in line]
 
 
 def test_json_has_null_for_what_cannot_be_computed(models, run, tmp_path, sets):
     images, _ = verification_file.read(sets / "lfw.bin")
     verification_file.write(tmp_path / "same.bin", images, [True] * 20)
-    run("--models-root", models, "--target", tmp_path / "same.bin", "--json", tmp_path / "out.json")
-    (one,) = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
-    assert one["tar"] is one["far"] is one["auc"] is None
-    assert one["no_tar"] == "the set has no impostor pairs"
+    lines = run("--models-root", models, "--target", tmp_path / "same.bin", "--json", tmp_path / "out.json", "--roc",
+                tmp_path / "roc.png")
+    one = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
+    assert {one["values"][name] for name in ("tar", "far", "auc", "eer")} == {None} and one["benchmark"] == "same"
+    assert one["reasons"]["tar"] == one["reasons"]["eer"] == "the set has no impostor pairs"
+    assert "[same]EER: cannot be computed: the set has no impostor pairs" in lines
+    assert one["values"]["intervals"]["eer"] is None and not (tmp_path / "roc.png").exists()
 
 
 def own_set(sets, path, issame):
@@ -150,7 +177,7 @@ def test_folds_that_lack_a_kind(models, sets, tmp_path, capsys, issame, flags, s
     done = capsys.readouterr()
     check(done.out.splitlines(), "loading .*", *block("own"))
     assert done.err == (f"[own]note: {said}\n" if said else "")
-    assert json.loads((tmp_path / "out.json").read_text())[0]["distrust"] == said
+    assert json.loads((tmp_path / "out.json").read_text())["note"] == said
 
 
 def test_the_auc_is_in_line_and_json(models, sets, run, tmp_path):
@@ -159,8 +186,8 @@ def test_the_auc_is_in_line_and_json(models, sets, run, tmp_path):
     rows = np.load(tmp_path / "lfw-embeddings.npy").astype(np.float64)
     dist = np.square(rows[::2] - rows[1::2]).sum(axis=1)
     below = np.mean([one < other for one in dist[::2] for other in dist[1::2]])  # even pairs are genuine
-    assert lines[-1] == f"[lfw]AUC: {below:.5f}"
-    assert json.loads((tmp_path / "out.json").read_text())[0]["auc"] == pytest.approx(below)
+    assert f"[lfw]AUC: {below:.5f}" in lines
+    assert json.loads((tmp_path / "out.json").read_text())["values"]["auc"] == pytest.approx(below)
 
 
 def test_worst_pairs(models, sets, run, tmp_path):
@@ -174,10 +201,45 @@ def test_worst_pairs(models, sets, run, tmp_path):
 
 def test_embeddings(models, sets, run, tmp_path):
     run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--mode", 2, "--output", tmp_path)
-    embeddings, issame = (np.load(tmp_path / f"lfw-{kind}.npy") for kind in ("embeddings", "issame"))
+    embeddings, issame, people = (np.load(tmp_path / f"lfw-{kind}.npy") for kind in (
+        "embeddings", "issame", "identities"))
+    assert people[:8].tolist() == [0, 0, 1, 2, 3, 3, 4, 5] and len(people) == 40  # even pairs are genuine
     assert embeddings.shape == (40, 6)
     assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)
     assert (issame == (np.arange(20) % 2 == 0)).all()
+
+
+def test_two_checkpoints_on_the_same_pairs(models, sets, run, tmp_path):
+    prefix = models / "small-arcface-orl" / "model"
+    lines = run("--model", f"{prefix},1", "--compare", f"{prefix},3", "--data-dir", sets, "--target", "lfw,agedb_30",
+                "--json", tmp_path / "out.json", "--roc", tmp_path / "roc.png")
+    found = json.loads((tmp_path / "out.json").read_text())
+    alone = [run("--model", f"{prefix},{epoch}", "--data-dir", sets, "--target", "lfw") for epoch in (1, 3)]
+    assert [line for line in lines if line.startswith("[lfw]") and "compared" not in line] == alone[0][1:8]
+    comparison = found["values"]["lfw"]["comparison"]
+    assert f"{comparison['accuracy']:1.5f}" in alone[1][3] and comparison["checkpoint"]["epoch"] == 3
+    assert comparison["difference"] == pytest.approx(found["values"]["lfw"]["accuracy"] - comparison["accuracy"])
+    assert len([line for line in lines if "]compared with " in line and "McNemar" in line]) == 2
+    assert cv2.imread(str(tmp_path / "roc.png")).std() > 10
+    # The tests of a checkpoint with itself find nothing.
+    lines = run("--model", f"{prefix},1", "--compare", f"{prefix},1", "--data-dir", sets, "--target", "lfw")
+    assert any("difference +0.00000 (95% 0.00000 to 0.00000, bootstrap over pairs, p 1); McNemar: 0 pairs right here "
+               "alone, 0 there alone, p 1" in line for line in lines)
+
+
+def test_results_by_subgroup(models, sets, run, tmp_path):
+    (tmp_path / "a.csv").write_text("image,attribute\n" + "".join(
+        f"{image},{'young' if image < 20 else 'old'}\n" for image in range(38)))
+    lines = run("--models-root", models, "--data-dir", sets, "--target", "lfw", "--attributes", tmp_path / "a.csv",
+                "--json", tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json").read_text())["values"]
+    assert {name: (one["pairs"], one["genuine"]) for name, one in found["subgroups"].items()} == {
+        "old": (9, 5), "young": (10, 5)}
+    named = [line for line in lines if line.startswith("[lfw]subgroup ")]
+    assert len(named) == 3 and named[2] == "[lfw]subgroup -: 1 pairs have an image without an attribute"
+    assert f"old: {found['subgroups']['old']['accuracy']:1.5f} of 9 pairs (5 genuine), 95% " in named[0]
+    with pytest.raises(Failure, match="one verification file"):
+        run("--models-root", models, "--data-dir", sets, "--attributes", tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize("arguments", [
@@ -185,7 +247,8 @@ def test_embeddings(models, sets, run, tmp_path):
     ["--batch-size", "9" * 5000], ["--nfolds", "0"], ["--nfolds", "-1"], ["--mode", "3"], ["--max", "3"],
     ["--max", "3,1"], ["--max", "a,b"], ["--ctx", "tpu"], ["--ctx", "cpu:0,cpu:1"], ["--gpu", "x"], ["--gpu", "-1"],
     ["--gpu", "0", "--ctx", "cpu"], ["--unheard"], ["stray"], ["--model", "model,1|2", "--mode", "1"],
-    ["--target", " , "]])
+    ["--target", " , "], ["--compare", "model,x"], ["--model", "model,1|2", "--compare", "model,1"],
+    ["--roc", "roc.gif"]])
 def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         verification.parse_arguments(arguments)
@@ -252,5 +315,5 @@ def test_the_published_checkpoint(command, published, shared, tmp_path):
                    shared / "reference" / "small_lfw.bin", cwd=tmp_path)
     assert done.returncode == 0
     check(done.stdout.splitlines(), r"loading .*model 0", *block("small_lfw"))
-    assert done.stdout.splitlines()[-1].endswith("cannot be computed: the set has no impostor pairs")
+    assert "[small_lfw]AUC: cannot be computed: the set has no impostor pairs" in done.stdout.splitlines()
     assert (tmp_path / "evaluations" / "small_lfw.json").is_file()

@@ -4,7 +4,7 @@ import json
 import numpy as np
 
 from runtime import mx
-from symbols.inference import precompute
+from symbols.inference import for_inference, precompute
 
 
 def test_constants_are_replaced_by_their_values():
@@ -32,3 +32,26 @@ def test_nothing_to_compute():
     given = {"dense_weight": mx.nd.ones((2, 3)), "dense_bias": mx.nd.zeros(2)}
     found, params = precompute(net, given)
     assert found.tojson() == net.tojson() and params == given
+
+
+def test_a_dense_layer_over_maps_runs_again_and_again():
+    """With channels in blocks, as AVX-512 has them, MXNet's own dense layer fails in its second run over 1×1 maps."""
+    net = mx.sym.Convolution(mx.sym.Variable("data"), num_filter=64, kernel=(3, 3), no_bias=True, name="conv")
+    net = mx.sym.BatchNorm(net, fix_gamma=False, eps=1e-5, name="norm")
+    net = mx.sym.FullyConnected(net, num_hidden=4, name="dense")
+    shape, rng = (2, 32, 3, 3), np.random.RandomState(0)
+    shapes, _, states = net.infer_shape(data=shape)
+    args = {name: rng.normal(size=size) for name, size in zip(net.list_arguments(), shapes) if name != "data"}
+    auxs = {name: rng.uniform(0.5, 1, size) for name, size in zip(net.list_auxiliary_states(), states)}
+    lowered, params = for_inference(net, {name: mx.nd.array(value) for name, value in args.items()}, {"data": shape})
+    executor = lowered.simple_bind(mx.cpu(), grad_req="null", data=shape)
+    executor.copy_params_from(params, {name: mx.nd.array(value) for name, value in auxs.items()})
+    for _ in range(3):
+        x = rng.normal(size=shape)
+        found = executor.forward(is_train=False, data=x)[0].asnumpy()
+        maps = np.einsum("nchw,kchw->nk", x, args["conv_weight"])[:, :, None, None]
+        mean, variance, gamma, beta = (value.reshape(1, -1, 1, 1) for value in (
+            auxs["norm_moving_mean"], auxs["norm_moving_var"], args["norm_gamma"], args["norm_beta"]))
+        maps = (maps - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+        np.testing.assert_allclose(found, maps.reshape(2, -1) @ args["dense_weight"].T + args["dense_bias"],
+                                   rtol=1e-3, atol=1e-3)

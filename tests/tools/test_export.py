@@ -6,12 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from eval.networks import checkpoints
+from eval.networks import checkpoints, to_onnx
 from runtime import Failure, mx
 from symbols import get_symbol
 from symbols.outputs import OUTPUTS
 from tools import export
-from tools.exporting import to_onnx
 
 FACE = (3, 112, 112)
 

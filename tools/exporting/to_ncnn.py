@@ -11,9 +11,9 @@ import tempfile
 
 import numpy as np
 
+from eval.networks import to_onnx
 from runtime import Failure
 from symbols.lowering import FACES
-from tools.exporting import to_onnx
 
 INSTALL = "pip install -r requirements-ncnn.txt, then pip install --no-deps pnnx==20261020"
 

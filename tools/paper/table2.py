@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+from eval.reporting import results
 from recognition.config.build import build
 from recognition.config.losses import LOSSES
 from recognition.config.settings import of_the_result
@@ -124,8 +125,8 @@ class Run:
                 raise Failure(_last_line(self.path("verification.log")))
         finally:
             _end([process])
-        return {one["target"]: {key: one[key] for key in ("accuracy", "std", "auc", "tar", "xnorm")}
-                for one in _read(out, [])}
+        return {name: {key: values[key] for key in ("accuracy", "std", "auc", "tar", "xnorm")}
+                for name, values in results.values_by_name(_read(out)).items()}
 
 
 def _plain(value):
@@ -133,13 +134,13 @@ def _plain(value):
     return json.loads(json.dumps(value))
 
 
-def _read(path, otherwise=None):
-    """Return what a JSON file holds; an empty dict, or `otherwise`, where it is missing or damaged."""
+def _read(path):
+    """Return what a JSON file holds; an empty dict where it is missing or damaged."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except (OSError, ValueError):
-        return {} if otherwise is None else otherwise
+        return {}
 
 
 def _last_line(path):

@@ -354,3 +354,11 @@ def test_decode_another_size():
 def test_decode_what_is_no_image(image):
     with pytest.raises(Failure, match="image 0 cannot be decoded"):
         verification_file.decode([image])
+
+
+def test_identities_are_what_genuine_pairs_connect():
+    images = [b"e", b"a", b"a", b"b", b"c", b"d", b"b", b"e", b"c", b"c"]
+    issame = [False, True, False, True, True]
+    # a, b and e are connected through genuine pairs; image 0 is e, so they are identity 0.
+    assert verification_file.identities(images, issame).tolist() == [0, 0, 0, 0, 1, 2, 0, 0, 1, 1]
+    assert verification_file.identities([b"a", b"b", b"a", b"c"], [False, False]).tolist() == [0, 1, 0, 2]

@@ -1,11 +1,14 @@
 """Measures against plain loops written from the protocol, and against scikit-learn and SciPy."""
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
+from scipy.optimize import brentq
+from sklearn.metrics import roc_curve
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import normalize
 
@@ -193,3 +196,63 @@ def test_what_does_not_fit_is_refused(arguments):
     for measure in (measures.kfold_accuracy, measures.kfold_tar):
         with pytest.raises(ValueError, match=r"folds|shape"):
             measure(np.array(dist, float), np.array(issame, bool), nfolds=nfolds)
+
+
+def plain_eer(dist, issame):
+    """The crossing of both error rates on the polygon through all thresholds, in fractions."""
+    genuine, impostors = [list(map(float, dist[kind])) for kind in (issame, ~issame)]
+    points = [(Fraction(sum(one <= t for one in impostors), len(impostors)),
+               Fraction(sum(one > t for one in genuine), len(genuine)))
+              for t in [-math.inf, *sorted({*genuine, *impostors})]]
+    for (far, missed), (next_far, next_missed) in zip(points, points[1:]):
+        if next_missed <= next_far:
+            part = (missed - far) / ((missed - far) - (next_missed - next_far))
+            return float(far + part * (next_far - far))
+    raise AssertionError
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=2, max_size=40).filter(
+    lambda pairs: len({same for _, same in pairs}) == 2), st.data())
+def test_eer_is_that_of_a_loop(pairs, data):
+    dist, issame = np.array([one for one, _ in pairs], np.float32) / 4, np.array([same for _, same in pairs])
+    assert measures.eer(dist, issame) == pytest.approx(plain_eer(dist, issame), abs=1e-12)
+    # Weights are repetitions.
+    times = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(dist), max_size=len(dist))))
+    found, = measures.weighted_eer(dist, issame)(times[None].astype(float))
+    rows = np.repeat(np.arange(len(dist)), times)
+    if len({*issame[rows].tolist()}) == 2:
+        assert found == pytest.approx(plain_eer(dist[rows], issame[rows]), abs=1e-12)
+    else:
+        assert math.isnan(found)
+
+
+def test_eer_is_where_scikit_learns_curve_meets_the_diagonal():
+    random = np.random.RandomState(0)
+    issame = random.rand(3000) < 0.5
+    dist = np.where(issame, random.normal(1, 0.4, 3000), random.normal(1.8, 0.4, 3000)).round(3)
+    far, tar, _ = roc_curve(issame, -dist, drop_intermediate=False)
+    wanted = brentq(lambda x: 1 - x - np.interp(x, far, tar), 0, 1)
+    assert measures.eer(dist, issame) == pytest.approx(wanted, abs=1 / 1400)  # where the curve rises, interp jumps
+    assert 0.1 < wanted < 0.2
+
+
+def test_eer_of_sets_that_are_apart_mixed_up_or_of_one_kind():
+    same = np.array([True, True, False, False])
+    assert measures.eer(np.array([0.1, 0.2, 0.3, 0.4]), same) == 0
+    assert measures.eer(np.array([0.3, 0.4, 0.1, 0.2]), same) == 1
+    assert measures.eer(np.full(4, 0.5), same) == 0.5
+    for one in (np.ones(3, bool), np.zeros(3, bool), np.zeros(0, bool)):
+        assert math.isnan(measures.eer(np.arange(len(one)) / 3, one))
+
+
+@pytest.mark.parametrize(("count", "nfolds"), [(60, 10), (47, 10), (20, 1), (9, 9)])
+def test_pairs_judged_right_make_the_accuracy(count, nfolds):
+    random = np.random.RandomState(count)
+    dist, issame = random.randint(0, 40, count).astype(np.float32) / 10, random.rand(count) < 0.5
+    accuracies, thresholds = measures.kfold_accuracy(dist, issame, nfolds)
+    right, shares = measures.judged_right(dist, issame, thresholds)
+    assert shares.sum() == pytest.approx(1) and right @ shares == pytest.approx(np.mean(accuracies))
+    for (_, test), accuracy, threshold in zip(folds_of(count, nfolds), accuracies, thresholds):
+        assert right[test].tolist() == ((dist[test] < np.float32(threshold)) == issame[test]).tolist()
+        assert right[test].mean() == pytest.approx(accuracy)

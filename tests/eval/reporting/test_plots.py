@@ -23,3 +23,18 @@ def test_the_picture_is_drawn_and_whole(tmp_path):
     plots.verification_picture(path, [("untrained", rng.uniform(1, 2, 100)), ("trained", dist)], issame)
     image = cv2.imread(str(path))
     assert image.shape[1] > 2 * image.shape[0] and image.std() > 10
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_roc_curves(tmp_path, suffix):
+    rng = np.random.RandomState(0)
+    issame = np.arange(100) % 2 == 0
+    curves = [(f"set $x_ \udcff{number}", np.where(issame, 0.8, 1.9) + rng.normal(0, 0.5, 100), issame)
+              for number in range(2)]
+    plots.roc_picture(tmp_path / f"roc.{suffix}", [*curves, ("one kind", np.ones(3), np.ones(3, bool))])
+    assert (tmp_path / f"roc.{suffix}").stat().st_size > 10000
+
+
+def test_no_roc_curve_of_one_kind(tmp_path, capsys):
+    plots.roc_picture(tmp_path / "roc.png", [("one kind", np.ones(3), np.ones(3, bool))])
+    assert "roc.png is not written" in capsys.readouterr().err and not (tmp_path / "roc.png").exists()

@@ -68,7 +68,7 @@ def test_what_a_file_says(prefix, lfw, tmp_path, capsys):
                                  "fingerprint": fingerprint(*load(str(prefix), 2)[1:])}
     assert one["flip"] is True and one["reasons"] == {} and one["note"] is None
     values = one["values"]
-    assert set(values) == {"accuracy", "std", "auc", "tar", "tar_std", "far", "xnorm"}
+    assert set(values) == {"accuracy", "std", "auc", "eer", "tar", "tar_std", "far", "xnorm", "intervals"}
     assert f"{values['accuracy']:1.5f}+-{values['std']:1.5f}" == lines["[lfw]Accuracy-Flip"]
     assert f"{values['auc']:1.5f}" == lines["[lfw]AUC"] and f"{values['xnorm']:f}" == lines["[lfw]XNorm"]
     assert f"{values['tar']:1.5f}+-{values['tar_std']:1.5f} (FAR {values['far']:1.5f})" == lines["[lfw]TAR@FAR=1e-3"]
@@ -90,7 +90,7 @@ def test_what_cannot_be_computed_is_null_with_a_reason(prefix, tmp_path, capsys)
     one, = found["evaluations"]
     assert found["paper"] is None
     assert one["values"]["tar"] is one["values"]["tar_std"] is one["values"]["far"] is one["values"]["auc"] is None
-    assert one["reasons"] == dict.fromkeys(("tar", "tar_std", "far", "auc"), "the set has no impostor pairs")
+    assert one["reasons"] == dict.fromkeys(("tar", "tar_std", "far", "auc", "eer"), "the set has no impostor pairs")
     assert one["note"].startswith("the 10-fold accuracy is not to be trusted: there are no impostor pairs")
 
 
@@ -183,7 +183,7 @@ def test_where_nothing_can_be_written_there_is_a_note(prefix, lfw, capsys, obstr
     verify(f"{prefix},1", lfw)
     done = capsys.readouterr()
     assert done.err.startswith(f"note: {folder}/lfw.json is not written (") and len(done.err.splitlines()) == 1
-    assert done.out.splitlines()[-1].startswith("[lfw]AUC: ")
+    assert done.out.splitlines()[-1].startswith("the paper's ArcFace: ")
     mine, data = fingerprint(*load(str(prefix), 1)[1:]), results.data_of(lfw, 20)
     assert results.find(prefix, "lfw", mine, True, 10, data) is None
 

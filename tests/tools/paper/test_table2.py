@@ -36,7 +36,8 @@ VERIFY = """
 import json, sys
 sets = sys.argv[sys.argv.index("--target") + 1].split(",")
 accuracy = 0.9 + len(sys.argv[sys.argv.index("--model") + 1]) % 7 / 100
-json.dump([dict(target=s, accuracy=accuracy, std=0.1, auc=0.9, tar=None, xnorm=1.0) for s in sets],
+values = {s: dict(accuracy=accuracy, std=0.1, auc=0.9, tar=None, xnorm=1.0) for s in sets}
+json.dump({"benchmark": "verification", "values": values, "evaluations": []},
           open(sys.argv[sys.argv.index("--json") + 1], "w"))
 """
 
