@@ -24,7 +24,7 @@ from tqdm import tqdm
 from runtime import Failure, cores
 
 ROWS, COLUMNS = 4096, 512  # of a block: 8 MB
-TAIL = 1 << 22  # a k-th largest up to this one is found by keeping all that are larger
+TAIL = 1 << 20  # a k-th largest up to this one is found by keeping all that are larger
 ROOM = 1 << 20  # candidates that are kept at least before the worse ones are dropped
 MOST = 1 << 26  # candidates of one threshold in memory: 800 MB
 SAMPLE = 1 << 22  # scores by which thresholds farther down are estimated
@@ -50,31 +50,41 @@ class Found(NamedTuple):
 
 
 class _Candidates:
-    """Scores with their places, in lists that are joined when they are looked at."""
+    """Scores with their rows and columns, in lists that are joined when they are looked at."""
 
     def __init__(self):
-        self._held, self.count = [], 0
+        self._held = [[np.empty(0, kind)] for kind in (np.float32, np.int32, np.int32)]
+        self.count = 0
 
     def add(self, picked):
         if picked is not None:
-            self._held.append(picked)
+            for held, array in zip(self._held, picked):
+                held.append(array)
             self.count += len(picked[0])
 
     def joined(self):
         """Return values, rows and columns as arrays, and keep them as one."""
-        empty = (np.empty(0, np.float32), np.empty(0, np.int32), np.empty(0, np.int32))
-        self._held = [tuple(map(np.concatenate, zip(empty, *self._held)))]
-        return self._held[0]
+        for held in self._held:  # one kind after the other, so that only one is in memory twice
+            if len(held) > 1:
+                held[:] = [np.concatenate(held)]
+        return tuple(held[0] for held in self._held)
 
     def keep(self, chosen):
         """Keep those of the joined arrays that a mask or places choose."""
-        self._held = [tuple(array[chosen] for array in self.joined())]
+        self.joined()
+        for held in self._held:
+            held[0] = held[0][chosen]
         self.count = len(self._held[0][0])
 
 
 def _below(value):
     """Return the float32 next below a number, or arrays of such."""
     return np.nextafter(np.asarray(value, np.float64).astype(np.float32), np.float32(-np.inf))
+
+
+def _above(value):
+    """Return the float32 next above a number."""
+    return np.nextafter(np.float32(value), np.float32(np.inf))
 
 
 def _pick(block, mask, top, left):
@@ -184,9 +194,9 @@ class _Window:
         """Return the exact score of a count that is inside the window."""
         values, rows, columns = self.candidates.joined()
         kth, margin = self._kth(values, count), 2 * self.score.bound
-        wide = values.astype(np.float64)
-        above = self.above + np.count_nonzero(wide > kth + margin)
-        near = np.flatnonzero(np.abs(wide - kth) <= margin)
+        high = _above(kth + margin)
+        above = self.above + np.count_nonzero(values > high)
+        near = np.flatnonzero((values >= _below(kth - margin)) & (values <= high))
         exact = np.sort(self.score.exact(rows[near].astype(np.int64), columns[near].astype(np.int64)))
         return float(exact[len(exact) - (count - above)])
 
