@@ -4,12 +4,14 @@
     python tools/reproduce.py table2 --dataset orl --network y1 --rows softmax,arcface --max-steps 100 -- --lr 0.05
     python tools/reproduce.py table3 --model models/y1-arcface-orl/model,1 --data datasets/orl
     python tools/reproduce.py table5 --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
+    python tools/reproduce.py table7 --model models/r100-arcface-emore/model,1
     python tools/reproduce.py figure4b
     python tools/reproduce.py figure6 --model models/y1-arcface-orl/model,1 --model models/y1-atriplet-orl/model,1 \\
         --data datasets/orl/heldout
 
 Tables 4 to 9 and Figure 7 take the results that lie beside the checkpoint (`eval/verification.py` writes them), and
-compute what is not there. What is written goes to models/results/, or where --out says.
+compute what is not there. Table 7 and Figure 9 take the results of `eval/ijb.py` and compute nothing. What is written
+goes to models/results/, or where --out says.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -35,7 +37,7 @@ from runtime.devices import parse_context
 from runtime.files import whole_file, write_json
 from runtime.flags import names, positive
 from runtime.locks import alone_with
-from tools.paper import figure3, figures, paper_tables, table2, table2_report
+from tools.paper import figure3, figures, ijb, paper_tables, table2, table2_report
 from tools.paper.evaluated import Checkpoint
 
 RESULTS = os.path.join(ROOT, "models", "results")  # git ignores it
@@ -132,6 +134,10 @@ def load(model, context):
 
 def make_table(usage, arguments):
     """Print one of Tables 4 to 9, as far as its evaluation and data are there."""
+    if arguments.what == "table7":
+        make_table7(usage, arguments)
+        return
+
     def find(name):
         try:
             return find_targets(name, arguments.data_dir)[0][0][1]
@@ -142,6 +148,16 @@ def make_table(usage, arguments):
     results, needs = paper_tables.verified(arguments.what, checkpoint, find, not arguments.no_flip)
     text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip)
     finish_table(arguments, text, {"model": title, "results": results, "needs": needs})
+
+
+def make_table7(usage, arguments):
+    """Print Table 7 with what eval/ijb.py has measured."""
+    text, values = ijb.table7(arguments.model or [], arguments.setting)
+    finish_table(arguments, text, {"setting": arguments.setting, "rows": values})
+
+
+def make_figure9(usage, arguments):
+    return ijb.figure9(arguments.model, arguments.setting)
 
 
 def make_figure3(usage, arguments):
@@ -186,7 +202,7 @@ def make_figure7(usage, arguments):
 
 
 FIGURES = {"figure3": make_figure3, "figure4a": make_figure4a, "figure4b": make_figure4b, "figure5": make_figure5,
-           "figure6": make_figure6, "figure7": make_figure7}
+           "figure6": make_figure6, "figure7": make_figure7, "figure9": make_figure9}
 
 
 def context(text):
@@ -195,6 +211,14 @@ def context(text):
     if text and len(found) > 1:
         raise argparse.ArgumentTypeError(f"{text}: give one device")
     return found
+
+
+def add_ijb(part, required):
+    """Add the flags of what reads the results of eval/ijb.py."""
+    part.add_argument("--model", type=one_checkpoint, required=required, nargs="+", action="extend",
+                      metavar="PREFIX,EPOCH", help="whose results are read")
+    part.add_argument("--setting", default="N0D0F0", choices=ijb.SETTINGS, help="norms kept, detector score, mirror "
+                      "image (default N0D0F0, as in the paper)")
 
 
 def parser():
@@ -236,7 +260,10 @@ def parser():
 
     for number in range(4, 10):
         part = parts.add_parser(f"table{number}", parents=[ctx, flip], help="the paper's, and what can be filled in")
-        part.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH", help="what fills the columns")
+        if number == 7:
+            add_ijb(part, required=False)
+        else:
+            part.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH", help="what fills the columns")
         part.add_argument("--data-dir", default=os.path.join(ROOT, "datasets"), help="where verification files "
                           "are looked for: in it, then in its folders (default: %(default)s)")
         part.add_argument("--out", help="write OUT.md and OUT.json as well")
@@ -244,7 +271,7 @@ def parser():
 
     helps = {"figure3": "2-D embeddings of eight identities", "figure4a": "θ at the start, middle and end of a run",
              "figure4b": "target logits", "figure5": "decision margins", "figure6": "angles of a labelled test set",
-             "figure7": "angles of verification files"}
+             "figure7": "angles of verification files", "figure9": "ROC curves of IJB-B and IJB-C"}
     for name, make in FIGURES.items():
         parents = {"figure6": [ctx], "figure7": [ctx, flip]}.get(name, [])
         part = parts.add_parser(name, parents=parents, help=helps[name])
@@ -268,6 +295,8 @@ def parser():
             add("--data", required=True, help="a labelled record of people that were not trained on")
             add("--impostors", type=positive, default=500_000, help="random impostor pairs at most (default 500000)")
             add("--seed", type=int, default=0, help="draws them (default 0)")
+        if name == "figure9":
+            add_ijb(part, required=True)
         if name == "figure7":
             add("--model", type=one_checkpoint, required=True, metavar="PREFIX,EPOCH")
             add("--data-dir", default=os.path.join(ROOT, "datasets"), help="where names are looked for "

@@ -21,11 +21,15 @@ def intervals(result, ends):
     Returns
     -------
     dict of str to eval.measures.uncertainty.Interval
-        Of `accuracy` and `eer`.
+        Of `accuracy` and `eer`. An `eer` of 0 or 1 has none: each draw would give the same, which says nothing.
     """
     right, shares = right_of(result)
-    return {"accuracy": uncertainty.accuracy_interval(right, shares, ends),
-            "eer": uncertainty.interval(weighted_eer(result.distances, result.issame), len(right), ends)}
+    accuracy = uncertainty.accuracy_interval(right, shares, ends)
+    if result.eer in (0, 1):
+        eer = uncertainty.Interval(None, None, accuracy.unit, reason="no draw would differ")
+    else:
+        eer = uncertainty.interval(weighted_eer(result.distances, result.issame), len(right), ends)
+    return {"accuracy": accuracy, "eer": eer}
 
 
 def interval_values(found):

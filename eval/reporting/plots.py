@@ -68,8 +68,8 @@ def roc_figure(curves):
     for label, dist, issame in curves:
         far, tar, _ = measures.roc(dist, issame)
         label = f"{quoted(label)} (AUC {measures.auc(dist, issame):.4f})".replace("$", r"\$")
-        whole.plot(far, tar, label=label, drawstyle="steps-post")
-        small.plot(np.maximum(far, least / 2), tar, label=label, drawstyle="steps-post")
+        whole.plot(far, tar, label=label)
+        small.plot(np.maximum(far, least / 2), tar, label=label)
     whole.plot([0, 1], [1, 0], color="0.8", linewidth=1, zorder=0)  # the equal error rate lies on it
     whole.set(xlim=(0, 1), ylim=(0, 1.005), xlabel="false accept rate", ylabel="true accept rate")
     small.set(xscale="log", xlim=(min(least, 0.1), 1), ylim=(0, 1.005), xlabel="false accept rate")

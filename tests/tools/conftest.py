@@ -1,4 +1,5 @@
 """What several tests of tools/ share."""
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,9 @@ import numpy as np
 import pytest
 
 from datasets.formats import verification_file
+from eval import verification
+from eval.reporting import results
+from recognition.reporting.angle_trace import AngleTrace
 from runtime import mx
 
 
@@ -70,3 +74,44 @@ def world(tmp_path):
                                                      for one, number in ((first, 0), (second, 1))],
                             [first == second for first, second in pairs])
     return world
+
+
+LOG = """devices: cpu
+Epoch[0] Batch [0-20]\tSpeed: 80.10 samples/sec\tacc=0.000000\tlossvalue=21.500000
+step 20 of 60: loss 21.5000, 80.1 images/s, 0:10:00 left
+[pairs][30]XNorm: 12.100000
+[pairs][30]Accuracy-Flip: 0.81000+-0.03000
+lr change to 0.01
+Epoch[0] Batch [20-40]\tSpeed: 80.10 samples/sec\tacc=0.125000\tlossvalue=18.250000
+step 40 of 60: loss 18.2500, 80.1 images/s, 0:05:00 left
+[pairs][60]Accuracy-Flip: 0.92000+-0.02500
+Epoch[0] Batch [40-60]\tSpeed: 80.10 samples/sec\tacc=0.500000\tlossvalue=9.000000
+step 60 of 60: loss 9.0000, 80.1 images/s, 0:00:00 left
+"""
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def run_of_page(world, capsys):
+    """A run: two verification files by the command, one with the paper's numbers, IJB-C, a log, angles and settings."""
+    folder = world.folder
+    (folder / "lfw.bin").write_bytes((folder / "pairs.bin").read_bytes())
+    (folder / "attributes.csv").write_text("identity,attribute\n" + "".join(
+        f"{one},{HOSTILE if one % 2 else 'plain'}\n" for one in range(6)))
+    verification.main(["--model", world.model, "--target", str(folder / "lfw.bin"), "--compare", world.model,
+                       "--attributes", str(folder / "attributes.csv")])
+    verification.main(["--model", world.model, "--target", str(folder / "pairs.bin"), "--no-flip"])
+    capsys.readouterr()
+    checkpoint = {"prefix": str(folder / "model"), "epoch": 1, "fingerprint": "0" * 64}
+    values = {"tar": {"1e-04": 0.9565}, "tar_strict": {"1e-04": 0.9561}, "one_gallery": None,
+              "mean_of_two": {"rank": {"1": 0.95}, "tpir": {"1e-02": 0.9}}}
+    results.keep(folder / "model", "ijbc", results.of_benchmark(
+        {"name": "ijb"}, values, {"path": "/ijb"}, checkpoint, False, "mxnet", {"one_gallery": f"no mate {HOSTILE}"}))
+    (folder / "train.log").write_text(LOG)
+    (folder / "config.json").write_text(json.dumps({"network": "r100", "loss": "arcface", "dataset": "emore",
+                                                    "emb_size": 512, "note": HOSTILE, "lr_steps": [1, 2]}))
+    trace = AngleTrace()
+    for step in range(1, 30):
+        trace.add(step, np.full(8, step / 40))
+    trace.write(folder)
+    return folder

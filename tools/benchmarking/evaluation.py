@@ -2,9 +2,10 @@
 
 A part is a module with `pieces(threads, rounds)`, which gives (label, expected seconds, function that yields rows).
 """
-from tools.benchmarking import evaluation_scores
+from tools.benchmarking import evaluation_ijb, evaluation_scores
 
 PARTS = [
+    evaluation_ijb,
     evaluation_scores,
 ]
 

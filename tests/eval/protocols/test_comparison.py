@@ -31,6 +31,12 @@ def test_intervals_hold_the_figures():
     assert (values["unit"], values["level"], values["method"], values["draws"]) == ("pair", 0.95, "bootstrap", 1000)
 
 
+def test_networks_without_an_error_have_no_interval_of_the_eer():
+    found = comparison.intervals(result_of(0, 0.01), np.arange(800).reshape(-1, 2))
+    assert found["eer"].low is None and found["eer"].reason == "no draw would differ"
+    assert found["accuracy"].method == "exact" and found["accuracy"].low == pytest.approx(0.025 ** (1 / 400))
+
+
 def test_a_comparison_counts_pairs_right_in_one_alone():
     first, second = result_of(0, 0.3), result_of(1, 0.5)
     found = comparison.compare(first, second, np.arange(800).reshape(-1, 2) // 8)
