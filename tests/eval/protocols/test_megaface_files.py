@@ -72,7 +72,8 @@ def test_result_files(tmp_path):
     path = files.result_path(tmp_path, "arc", 1000, 2)
     assert path.endswith("cmc_facescrub_megaface_arc_1000_2.json")
     files.write_result(path, [0.5, 1.0], [1e-6, 1e-3], [0.25, 0.75])
-    assert json.load(open(path)) == {"cmc": [[0, 1], [0.5, 1.0]], "roc": [[1e-6, 1e-3], [0.25, 0.75]]}
+    assert json.loads((tmp_path / path).read_text()) == {"cmc": [[0, 1], [0.5, 1.0]],
+                                                         "roc": [[1e-6, 1e-3], [0.25, 0.75]]}
     cmc, roc = files.read_result(path)
     assert cmc.tolist() == [[0, 1], [0.5, 1]] and roc.tolist() == [[1e-6, 1e-3], [0.25, 0.75]]
     for content in ("{", "{}", '{"cmc": [[0], [2]], "roc": [[0], [1]]}', '{"cmc": [0, 1], "roc": [[0], [1]]}',

@@ -56,7 +56,8 @@ def test_against_brute_force_with_ties(rows):
 
 @pytest.mark.parametrize("content, said", [
     ("0\n0\n-1\n", "3 lines, and the features have 4 rows"), ("0\n0\nx\n-1\n", "line 3 is x"),
-    ("0\n0\n-2\n-1\n", "line 3 is -2"), ("0\n0\n1\n1\n", "no gallery"), ("-1\n-1\n-1\n-1\n", "no probes"), ("", "0 lines")])
+    ("0\n0\n-2\n-1\n", "line 3 is -2"), ("0\n0\n1\n1\n", "no gallery"), ("-1\n-1\n-1\n-1\n", "no probes"),
+    ("", "0 lines")])
 def test_wrong_labels(tmp_path, content, said):
     (tmp_path / "l.txt").write_text(content)
     with pytest.raises(Failure, match=said):
