@@ -17,9 +17,8 @@ import argparse
 
 from datasets.faces.reader import Reader
 from datasets.formats.frame_embeddings import FrameEmbeddings
-from eval.networks import videos
 from eval.networks.flags import add_network_flags, network_of
-from eval.protocols import video_templates, ytf, ytf_files
+from eval.protocols import video_templates, videos, ytf, ytf_files
 from eval.reporting import results
 from eval.reporting.paper_numbers import paper
 from runtime import Failure, run_command, shown
@@ -40,7 +39,7 @@ def parse_arguments(arguments=None):
     parser.add_argument("--align", action="store_true", help="frames are whole pictures: find and align their faces")
     parser.add_argument("--leave-out", action="store_true", help="leave out the pairs of videos without a usable frame")
     parser.add_argument("--output", metavar="FILE.npy", help="where the videos' templates are kept (default: beside "
-                        "the checkpoint, evaluations/ytf-NNNN.npy)")
+                        "the checkpoint, evaluations/ytf-NNNN-….npy)")
     parser.add_argument("--json", metavar="OUT", help="write the result to this file, too")
     options = parser.parse_args(arguments)
     if (options.embeddings is None) == (options.model is None):
@@ -68,10 +67,11 @@ def from_frames(options, splits, network):
     reader = Reader(network.embedder.image_shape[1], not options.align, "align it (--align)")
     source = videos.Videos(folder, list(listed), list(listed.values()), videos.face_frames(reader, folder),
                            network.embedder, "folder of videos" if options.align else "folder of aligned videos")
-    output = options.output or os.path.join(os.path.dirname(os.path.abspath(network.prefix)), results.FOLDER,
-                                            f"ytf-{network.epoch:04d}.npy")
-    if not options.output:
-        os.makedirs(os.path.dirname(output), exist_ok=True)
+    output = options.output
+    if not output:
+        kept = os.path.join(os.path.dirname(os.path.abspath(network.prefix)), results.FOLDER)
+        os.makedirs(kept, exist_ok=True)
+        output = videos.store_name(os.path.join(kept, f"ytf-{network.epoch:04d}"), network, source)
     names, templates = videos.kept(output, network, source, progress=True)
     return names, templates, {"frames_folder": os.path.abspath(folder), "frames": sum(source.counts),
                               "aligned_here": options.align}

@@ -6,12 +6,14 @@
     python tools/reproduce.py table5 --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
     python tools/reproduce.py table7 --model models/r100-arcface-emore/model,1
     python tools/reproduce.py figure4b
+    python tools/reproduce.py figure8 --results OUT/cmc_facescrub_megaface_arc_1000000_1.json
     python tools/reproduce.py figure6 --model models/y1-arcface-orl/model,1 --model models/y1-atriplet-orl/model,1 \\
         --data datasets/orl/heldout
 
 Tables 4 to 9 and Figure 7 take the results that lie beside the checkpoint (`eval/verification.py` writes them), and
-compute what is not there. Table 7 and Figure 9 take the results of `eval/ijb.py` and compute nothing. What is written
-goes to models/results/, or where --out says.
+compute what is not there. Tables 6 to 8 and Figure 9 take the results of `eval/megaface.py`, `eval/ijb.py` and
+`eval/trillionpairs.py` and compute nothing. Figure 8 takes MegaFace's result files. What is written goes to
+models/results/, or where --out says.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -38,7 +40,7 @@ from runtime.devices import parse_context
 from runtime.files import whole_file, write_json
 from runtime.flags import names, positive
 from runtime.locks import alone_with
-from tools.paper import figure3, figures, ijb, paper_tables, table2, table2_report
+from tools.paper import figure3, figures, ijb, large_scale, paper_tables, table2, table2_report
 from tools.paper.evaluated import Checkpoint
 
 RESULTS = os.path.join(ROOT, "models", "results")  # git ignores it
@@ -138,6 +140,9 @@ def make_table(usage, arguments):
     if arguments.what == "table7":
         make_table7(usage, arguments)
         return
+    if arguments.what in large_scale.BENCHMARKS:
+        make_large_scale(arguments)
+        return
 
     def find(name):
         try:
@@ -149,6 +154,20 @@ def make_table(usage, arguments):
     results, needs = paper_tables.verified(arguments.what, checkpoint, find, not arguments.no_flip)
     text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip)
     finish_table(arguments, text, {"model": title, "results": results, "needs": needs})
+
+
+def make_large_scale(arguments):
+    """Print Table 6 or 8 with what eval/megaface.py or eval/trillionpairs.py has measured."""
+    own, title, flip = [], "no model given", not arguments.no_flip
+    if arguments.model:
+        prefix, epoch = arguments.model
+        title = f"{paper_tables.name_of(prefix)}, epoch {epoch}"
+        own = large_scale.rows(arguments.what, prefix, Checkpoint(prefix, epoch).fingerprint, flip)
+    finish_table(arguments, large_scale.text(arguments.what, title, own, flip), {"model": title, "rows": dict(own)})
+
+
+def make_figure8(usage, arguments):
+    return large_scale.figure8(arguments.results)
 
 
 def make_table7(usage, arguments):
@@ -203,7 +222,8 @@ def make_figure7(usage, arguments):
 
 
 FIGURES = {"figure3": make_figure3, "figure4a": make_figure4a, "figure4b": make_figure4b, "figure5": make_figure5,
-           "figure6": make_figure6, "figure7": make_figure7, "figure9": make_figure9}
+           "figure6": make_figure6, "figure7": make_figure7, "figure8": make_figure8,
+           "figure9": make_figure9}
 
 
 def context(text):
@@ -272,7 +292,8 @@ def parser():
 
     helps = {"figure3": "2-D embeddings of eight identities", "figure4a": "θ at the start, middle and end of a run",
              "figure4b": "target logits", "figure5": "decision margins", "figure6": "angles of a labelled test set",
-             "figure7": "angles of verification files", "figure9": "ROC curves of IJB-B and IJB-C"}
+             "figure7": "angles of verification files", "figure8": "CMC and ROC of MegaFace",
+             "figure9": "ROC curves of IJB-B and IJB-C"}
     for name, make in FIGURES.items():
         parents = {"figure6": [ctx], "figure7": [ctx, flip]}.get(name, [])
         part = parts.add_parser(name, parents=parents, help=helps[name])
@@ -296,6 +317,9 @@ def parser():
             add("--data", required=True, help="a labelled record of people that were not trained on")
             add("--impostors", type=positive, default=500_000, help="random impostor pairs at most (default 500000)")
             add("--seed", type=int, default=0, help="draws them (default 0)")
+        if name == "figure8":
+            add("--results", required=True, nargs="+", action="extend", metavar="FILE", help="the devkit's result "
+                "files, a curve each; eval/megaface.py --results writes such")
         if name == "figure9":
             add_ijb(part, required=True)
         if name == "figure7":

@@ -23,6 +23,8 @@ class FrameEmbeddings:
     path : str or os.PathLike
     key : str
         The array with the videos' names: "videos" or "names".
+    one_each : bool
+        Whether `counts` may be missing, each row being a video of its own.
 
     Attributes
     ----------
@@ -40,12 +42,13 @@ class FrameEmbeddings:
         It is missing, damaged, or its arrays do not fit each other.
     """
 
-    def __init__(self, path, key="videos"):
+    def __init__(self, path, key="videos", one_each=False):
         self._archive = Archive(path, HOW.format(key))
         self.path = self._archive.path
         self.frames, self.dimension = self._archive.shape("embeddings", "f", 2)
-        counts = self._archive.read("counts", "iu")
         names = self._archive.read(key, "US")
+        counts = np.ones(len(names), np.int64) if one_each and "counts" not in self._archive.names else \
+            self._archive.read("counts", "iu")
         self.names = np.char.decode(names, "utf-8", "replace") if names.dtype.kind == "S" else names
         if not self.frames or not self.dimension or not len(names):
             raise self._archive.damaged(f"it has {len(names)} {key} and {self.frames} embeddings of {self.dimension} "

@@ -11,15 +11,20 @@ protocol's own formula. So equal scores count as equal, such as those of an imag
 For example, `scan(Cosine(probes, gallery), best=1, counts=[158])` gives each probe's best score, and the 158th largest
 score of all.
 """
+import collections
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from runtime import Failure
+from runtime import Failure, cores
 
 ROWS, COLUMNS = 4096, 512  # of a block: 8 MB
-TAIL = 1 << 22  # a k-th largest up to this one is found by keeping all that are larger
+TAIL = 1 << 20  # a k-th largest up to this one is found by keeping all that are larger
 ROOM = 1 << 20  # candidates that are kept at least before the worse ones are dropped
 MOST = 1 << 26  # candidates of one threshold in memory: 800 MB
 SAMPLE = 1 << 22  # scores by which thresholds farther down are estimated
@@ -45,24 +50,30 @@ class Found(NamedTuple):
 
 
 class _Candidates:
-    """Scores with their places, in lists that are joined when they are looked at."""
+    """Scores with their rows and columns, in lists that are joined when they are looked at."""
 
     def __init__(self):
-        self._held, self.count = [], 0
+        self._held = [[np.empty(0, kind)] for kind in (np.float32, np.int32, np.int32)]
+        self.count = 0
 
-    def add(self, values, rows, columns):
-        self._held.append((values, rows.astype(np.int32), columns.astype(np.int32)))
-        self.count += len(values)
+    def add(self, picked):
+        if picked is not None:
+            for held, array in zip(self._held, picked):
+                held.append(array)
+            self.count += len(picked[0])
 
     def joined(self):
         """Return values, rows and columns as arrays, and keep them as one."""
-        empty = (np.empty(0, np.float32), np.empty(0, np.int32), np.empty(0, np.int32))
-        self._held = [tuple(map(np.concatenate, zip(empty, *self._held)))]
-        return self._held[0]
+        for held in self._held:  # one kind after the other, so that only one is in memory twice
+            if len(held) > 1:
+                held[:] = [np.concatenate(held)]
+        return tuple(held[0] for held in self._held)
 
     def keep(self, chosen):
         """Keep those of the joined arrays that a mask or places choose."""
-        self._held = [tuple(array[chosen] for array in self.joined())]
+        self.joined()
+        for held in self._held:
+            held[0] = held[0][chosen]
         self.count = len(self._held[0][0])
 
 
@@ -71,12 +82,18 @@ def _below(value):
     return np.nextafter(np.asarray(value, np.float64).astype(np.float32), np.float32(-np.inf))
 
 
-def _pick(block, mask, top, left, candidates):
-    """Add the scores that a mask chooses to candidates."""
+def _above(value):
+    """Return the float32 next above a number."""
+    return np.nextafter(np.float32(value), np.float32(np.inf))
+
+
+def _pick(block, mask, top, left):
+    """Return the scores of a block that a mask chooses, with their rows and columns; None where there are none."""
     chosen = np.flatnonzero(mask)
-    if len(chosen):
-        rows, columns = np.divmod(chosen, block.shape[1])
-        candidates.add(block.reshape(-1)[chosen], rows + top, columns + left)
+    if not len(chosen):
+        return None
+    rows, columns = np.divmod(chosen, block.shape[1])
+    return block.reshape(-1)[chosen], (rows + top).astype(np.int32), (columns + left).astype(np.int32)
 
 
 class _Best:
@@ -87,13 +104,17 @@ class _Best:
         self.limits = np.full(len(score.rows), -np.inf, np.float32)
         self.candidates = _Candidates()
 
-    def take(self, block, top, left):
+    def look(self, block, top, left):
+        """Return what `take` needs of a block. Several threads may look at the same time, but for the first columns."""
         limits = self.limits[top:top + len(block)]
         width = block.shape[1]
         if left == 0 and width >= self.most:
             kth = np.partition(block, width - self.most, axis=1)[:, width - self.most].astype(np.float64)
             limits[:] = _below(kth - 2 * self.score.bound)
-        _pick(block, block >= limits[:, None], top, left, self.candidates)
+        return _pick(block, block >= limits[:, None], top, left)
+
+    def take(self, seen):
+        self.candidates.add(seen)
         if self.candidates.count > max(ROOM, 4 * self.most * len(self.limits)):
             self._drop()
 
@@ -133,12 +154,18 @@ class _Window:
         self.low, self.high, self.above = np.float32(low), np.float32(high), 0
         self.candidates = _Candidates()
 
-    def take(self, block, top, left):
-        mask = block >= self.low
+    def look(self, block, top, left):
+        """Return what `take` needs of a block. Several threads may look at the same time."""
+        mask, above = block >= self.low, 0
         if np.isfinite(self.high):
-            self.above += np.count_nonzero(block > self.high)
-            mask &= block <= self.high
-        _pick(block, mask, top, left, self.candidates)
+            below = block <= self.high
+            above = block.size - np.count_nonzero(below)
+            mask &= below
+        return above, _pick(block, mask, top, left)
+
+    def take(self, seen):
+        self.above += seen[0]
+        self.candidates.add(seen[1])
         if not np.isfinite(self.high) and self.candidates.count > max(ROOM, 2 * max(self.counts)):
             values = self.candidates.joined()[0]
             kth = np.partition(values, len(values) - max(self.counts))[len(values) - max(self.counts)]
@@ -167,44 +194,59 @@ class _Window:
         """Return the exact score of a count that is inside the window."""
         values, rows, columns = self.candidates.joined()
         kth, margin = self._kth(values, count), 2 * self.score.bound
-        wide = values.astype(np.float64)
-        above = self.above + np.count_nonzero(wide > kth + margin)
-        near = np.flatnonzero(np.abs(wide - kth) <= margin)
+        high = _above(kth + margin)
+        above = self.above + np.count_nonzero(values > high)
+        near = np.flatnonzero((values >= _below(kth - margin)) & (values <= high))
         exact = np.sort(self.score.exact(rows[near].astype(np.int64), columns[near].astype(np.int64)))
         return float(exact[len(exact) - (count - above)])
 
 
-def blocks(score, left, progress=None, rows=ROWS, columns=COLUMNS):
-    """Yield the quick scores of all pairs, a block at a time.
+def _threads():
+    """Return how many threads work at a time: as many as MXNet's and NumPy's, which OMP_NUM_THREADS tells."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return min(int(text), cores()) if text.isdigit() and int(text) else cores()
 
-    Parameters
-    ----------
-    score : datasets.identities.scores.Score
-    left : float32 array, shape (A, E)
-        `score.left()`.
-    progress : str or None
-        What a bar on stderr is called. The bar is shown if stderr is a terminal. None: no bar.
-    rows, columns : int
-        The most of a block.
 
-    Yields
-    ------
-    block : float32 array, shape (n, m)
-        Valid until the next one.
-    top, left : int
-        The block's first row and column.
+def _see(score, left, takers, progress):
+    """Show all quick scores to takers, a block at a time.
+
+    A thread multiplies and looks at a block of columns with all rows. One thread takes what they saw, in order.
     """
-    room = np.empty((min(rows, len(left)), columns), np.float32)
+    places, own = range(0, len(score.columns), COLUMNS), threading.local()
+
+    def look(first):
+        right = score.right(slice(first, min(first + COLUMNS, len(score.columns))))
+        if not hasattr(own, "room"):
+            own.room = np.empty(min(ROWS, len(left)) * COLUMNS, np.float32)
+        for top in range(0, len(left), ROWS):
+            part = left[top:top + ROWS]
+            block = own.room[:len(part) * len(right)].reshape(len(part), len(right))
+            np.matmul(part, right.T, out=block)
+            yield [taker.look(block, top, first) for taker in takers]
+
+    def take(seen):
+        for one in seen:
+            for taker, saw in zip(takers, one):
+                taker.take(saw)
+        bar.update(min(COLUMNS, len(score.columns) - bar.n))
+
     with tqdm(total=len(score.columns), desc=progress, unit="column", leave=False, unit_scale=True,
               disable=None if progress else True) as bar:
-        for first in range(0, len(score.columns), columns):
-            last = min(first + columns, len(score.columns))
-            right = score.right(slice(first, last))
-            for top in range(0, len(left), rows):
-                part = left[top:top + rows]
-                block = room.reshape(-1)[:len(part) * len(right)].reshape(len(part), len(right))
-                yield np.matmul(part, right.T, out=block), top, first
-            bar.update(last - first)
+        take(look(0))  # block by block, for it sets the limits without which all scores are picked
+        threads = _threads()
+        if threads == 1 or len(places) < 2 * threads:
+            for first in places[1:]:
+                take(look(first))
+            return
+        # Single products in two threads are faster than products of two threads, which wait for each other.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+            waiting = collections.deque()
+            for first in places[1:]:
+                waiting.append(pool.submit(lambda first: list(look(first)), first))
+                if len(waiting) > 2 * threads:
+                    take(waiting.popleft().result())
+            while waiting:
+                take(waiting.popleft().result())
 
 
 def scan(score, best=0, counts=(), progress=None):
@@ -218,7 +260,7 @@ def scan(score, best=0, counts=(), progress=None):
     counts : iterable of int
         From 1: which of all scores, counted from the largest.
     progress : str or None
-        As for `blocks`.
+        What a bar on stderr is called. The bar is shown if stderr is a terminal. None: no bar.
 
     Returns
     -------
@@ -238,9 +280,7 @@ def scan(score, best=0, counts=(), progress=None):
     windows += [_Window(score, [count], *ends) for count, ends in zip(large, _estimated(score, left, large, total))]
     takers = [rows] * bool(best) + windows
     while takers and total:
-        for block, top, first in blocks(score, left, progress):
-            for taker in takers:
-                taker.take(block, top, first)
+        _see(score, left, takers, progress)
         takers = []
         for number, window in enumerate(windows):
             wrong = [window.misses(count) for count in window.counts]

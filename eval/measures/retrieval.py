@@ -3,9 +3,8 @@
 A query is an identity, an item a clip. Of equal scores, the item that comes first in the alphabet is ranked first. For
 example, clips `a` and `b` with the same score are ranked `a`, `b`.
 """
-import math
-
 import numpy as np
+from tqdm import tqdm
 
 DEPTH = 100  # places that count
 
@@ -37,13 +36,13 @@ def average_precision(ranked, relevant, depth=DEPTH, divisor=None):
         0 to 1; 0 where nothing is relevant.
     """
     relevant = set(relevant)
-    hits, precisions = 0, []
+    hits, precisions = 0, 0.0
     for place, item in enumerate(without_repeats(ranked)[:depth], 1):
         if item in relevant:
             hits += 1
-            precisions.append(hits / place)
+            precisions += hits / place
     divisor = len(relevant) if divisor is None else divisor
-    return math.fsum(precisions) / divisor if divisor else 0.0
+    return precisions / divisor if divisor else 0.0
 
 
 def average_precisions(rankings, relevant, depth=DEPTH):
@@ -67,7 +66,7 @@ def average_precisions(rankings, relevant, depth=DEPTH):
 
 def mean(values):
     """Return the mean of a dict's values, such as average precisions; NaN where there are none."""
-    return math.fsum(values.values()) / len(values) if values else math.nan
+    return float(np.mean(list(values.values()))) if values else float("nan")
 
 
 def _first(scores, items, depth):
@@ -122,7 +121,7 @@ class Ranking:
         return np.take_along_axis(self._items, np.lexsort((self._items, -self._scores), axis=1), axis=1)
 
 
-def rank(names, score, queries, depth=DEPTH, block=2048):
+def rank(names, score, queries, depth=DEPTH, block=2048, progress=False):
     """Rank named items for each query; the scores of one block are in memory at a time.
 
     Parameters
@@ -136,6 +135,8 @@ def rank(names, score, queries, depth=DEPTH, block=2048):
     depth : int
     block : int
         Names of a block.
+    progress : bool
+        Whether to show progress on stderr, where that is a terminal.
 
     Returns
     -------
@@ -146,7 +147,7 @@ def rank(names, score, queries, depth=DEPTH, block=2048):
     different, of_row = np.unique(names, return_inverse=True)
     order = np.argsort(of_row, kind="stable")
     begins = np.searchsorted(of_row[order], np.arange(len(different) + 1))
-    for first in range(0, len(different), block):
+    for first in tqdm(range(0, len(different), block), desc="ranking", leave=False, disable=None if progress else True):
         past = min(first + block, len(different))
         scores = score(order[begins[first]:begins[past]])
         if begins[past] - begins[first] > past - first:

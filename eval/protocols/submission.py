@@ -106,6 +106,7 @@ def _begin(path, facts):
             raise _other(there)
     rows = min((os.path.getsize(there) - len(start)) // row, facts["rows"])
     if there == partial:
+        rows -= rows % BATCH  # a network's last bits depend on what is in a batch with an image
         with open(partial, "rb+") as file:
             file.truncate(len(start) + row * rows)
     elif rows != facts["rows"]:

@@ -13,7 +13,8 @@ def normalised(vectors):
     """Return vectors (N, D) in float64 with a length of 1, and their lengths before (N,). A zero vector stays zero."""
     vectors = np.asarray(vectors, np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    return vectors / np.where(lengths > 0, lengths, 1)[:, None], lengths
+    with np.errstate(invalid="ignore"):  # callers refuse what is not finite by its length
+        return vectors / np.where(lengths > 0, lengths, 1)[:, None], lengths
 
 
 def of_frames(frames):
@@ -32,7 +33,7 @@ def of_frames(frames):
     return normalised(normalised(frames)[0].sum(axis=0)[None])[0][0]
 
 
-def of_file(file, progress=False, blocks=None):
+def of_file(file, progress=False, blocks=None, unit_frames=True):
     """Return the templates of all videos of a file, in one pass.
 
     In memory are one block of frames and the templates. The sum over a video does not depend on where blocks end.
@@ -44,6 +45,9 @@ def of_file(file, progress=False, blocks=None):
         Whether to show progress on stderr, where that is a terminal.
     blocks : iterable of arrays (n, D), optional
         The file's rows; by default `file.blocks()`.
+    unit_frames : bool
+        Whether each frame is normalised before the mean, as the original does. Otherwise a long embedding, which a
+        clear picture has, weighs more.
 
     Returns
     -------
@@ -62,6 +66,7 @@ def of_file(file, progress=False, blocks=None):
               disable=None if progress else True) as bar:
         for block in file.blocks() if blocks is None else blocks:
             rows, lengths = normalised(block)
+            rows = rows if unit_frames else np.array(block, np.float64)
             wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
             if wrong.size:
                 raise Failure(f"{file.path}: the embedding of {file.frame(first + int(wrong[0]))} is zero or not "

@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -41,16 +42,18 @@ class Videos(Source):
     embedder : eval.networks.embedder.Embedder
     kind : str
         What messages call such a source. It has to tell how faces were made.
+    counts : list of int, optional
+        About how many pictures each video has, where that is not the number of its entries.
     """
 
     unit, certain, none = "frame", False, "no video has a usable frame"
 
-    def __init__(self, path, names, frames, read, embedder, kind="folder of videos"):
+    def __init__(self, path, names, frames, read, embedder, kind="folder of videos", counts=None):
         super().__init__(path, embedder.image_shape[1])
         self.kind, self.names, self.people = kind, names, {}
         self.labels = np.arange(len(names))
         self._frames, self._read, self._embedder = frames, read, embedder
-        self.counts = [len(listed) for listed in frames]
+        self.counts = counts or [len(listed) for listed in frames]
 
     @property
     def digest(self):
@@ -92,16 +95,17 @@ class Videos(Source):
 
         def pictures():
             for video in range(first, past):
-                left_out = 0
-                for picture in self._read(self._frames[video]):
+                read = left_out = 0
+                for read, picture in enumerate(self._read(self._frames[video]), 1):
                     if picture is None:
                         left_out += 1
                     else:
                         owners.append(video)
                         yield picture[None]
-                    bar.update()
+                    bar.update(read <= self.counts[video])
+                bar.update(max(0, self.counts[video] - read))
                 if left_out:
-                    tqdm.write(f"{quoted(self.names[video])}: {left_out} of {self.counts[video]} frames show no usable "
+                    tqdm.write(f"{quoted(self.names[video])}: {left_out} of {read} frames show no usable "
                                "face and are left out", file=sys.stderr)
         found = self._embedder(pictures())
         check_finite(found, self.path)
@@ -131,6 +135,35 @@ def face_frames(reader, root):
     return read
 
 
+def face_video(reader, every=1):
+    """Return a function that reads one video file, for `Videos`; a frame without a usable face becomes None.
+
+    Parameters
+    ----------
+    reader : datasets.faces.reader.Reader
+    every : int
+        Of so many frames, the first is used.
+    """
+    def read(paths):
+        path, = paths
+        video = cv2.VideoCapture(os.fspath(path))
+        try:
+            number = 0
+            while video.grab():
+                if number % every == 0:
+                    whole, pixels = video.retrieve()
+                    try:
+                        yield reader.face(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if whole else None
+                    except NotAligned as error:
+                        raise NotAligned(f"{quoted(path)} {error}") from None
+                    except Unusable:
+                        yield None
+                number += 1
+        finally:
+            video.release()
+    return read
+
+
 class _Templates:
     """What the store takes for a network: the templates are made already."""
 
@@ -142,6 +175,15 @@ class _Templates:
 
     def __call__(self, templates):
         return templates
+
+
+def store_name(start, network, videos):
+    """Return the name of a store of these videos' templates by this network, which is no other store's name.
+
+    For example, `evaluations/ytf-0001` becomes `evaluations/ytf-0001-1f2e3d4c.npy`.
+    """
+    named = hashlib.sha256(f"{network.fingerprint} {videos.digest}".encode()).hexdigest()
+    return f"{start}-{named[:8]}.npy"
 
 
 def kept(path, network, videos, progress=False):
