@@ -40,7 +40,7 @@ from runtime.devices import parse_context
 from runtime.files import whole_file, write_json
 from runtime.flags import names, positive
 from runtime.locks import alone_with
-from tools.paper import figure3, figures, ijb, large_scale, paper_tables, table2, table2_report
+from tools.paper import figure3, figures, ijb, large_scale, paper_tables, table2, table2_report, videos
 from tools.paper.evaluated import Checkpoint
 
 RESULTS = os.path.join(ROOT, "models", "results")  # git ignores it
@@ -151,8 +151,13 @@ def make_table(usage, arguments):
             return None
     checkpoint = Checkpoint(*arguments.model, arguments.ctx[0]) if arguments.model else None
     title = paper_tables.name_of(arguments.model[0]) if arguments.model else "no model given"
+    table9 = videos.table9(title, checkpoint) if arguments.what == "table9" else None
+    if table9:
+        finish_table(arguments, table9[0], {"model": title, "results": table9[1], "needs": {}})
+        return
     results, needs = paper_tables.verified(arguments.what, checkpoint, find, not arguments.no_flip)
-    text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip)
+    more = videos.add_ytf(results, needs, checkpoint) if arguments.what == "table4" else ""
+    text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip) + more
     finish_table(arguments, text, {"model": title, "results": results, "needs": needs})
 
 

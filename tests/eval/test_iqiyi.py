@@ -142,7 +142,7 @@ def test_clips_that_are_listed_twice_are_ranked_once(tmp_path, run):
     twice = {name: np.concatenate([value, value]) for name, value in file.items()}
     np.savez(path, **twice)
     run(iqiyi, "--root", tmp_path, "--embeddings", path, "--json", tmp_path / "o.json")
-    assert result(tmp_path / "o.json")["values"] == pytest.approx(plain)
+    assert result(tmp_path / "o.json")["values"]["ap"] == plain["ap"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--root", "x"], ["--embeddings", "x.npz"],

@@ -139,3 +139,31 @@ def test_what_cannot_be_written_is_said_first(shared, tmp_path):
     for path in (tmp_path / "missing" / "o.json", tmp_path):
         with pytest.raises(Failure, match="--json"):
             ytf.main(["--root", str(root), "--embeddings", "frames.npz", "--json", str(path)])
+
+
+@pytest.mark.slow
+def test_whole_pictures_are_aligned(shared, published, detect, tmp_path, run):
+    """Photographs of four people as videos of one frame: without aligning they are refused, with it they are told."""
+    photographs = sorted(path for path in (shared / "photos").rglob("*") if path.suffix in (".jpg", ".png"))
+    if len(photographs) < 5:
+        pytest.skip("there are no photographs")
+    names = {}
+    for path in photographs:
+        person = path.stem.rstrip("0123456789").rstrip("_")
+        number = sum(name.startswith(person + "/") for name in names.values())
+        names[path] = f"{person}/{number}"
+        place = tmp_path / "frame_images_DB" / person / str(number)
+        place.mkdir(parents=True)
+        (place / f"{number}.1{path.suffix}").write_bytes(path.read_bytes())
+        (place / f"{number}.2{path.suffix}").write_bytes(cv2.imencode(path.suffix, np.zeros((90, 90, 3), "u1"))[1])
+    videos_ = list(names.values())
+    pairs = [(first, second) for place, first in enumerate(videos_) for second in videos_[:place]]
+    listed = [(split, first, second, first.split("/")[0] == second.split("/")[0]) for split in (1, 2)
+              for first, second in pairs]
+    assert any(same for *_, same in listed)
+    miniature.write_list(tmp_path / "splits.txt", listed)
+    arguments = ["--root", tmp_path, "--model", f"{published},0", "--json", tmp_path / "o.json"]
+    with pytest.raises(Failure, match="align"):
+        run(ytf, *arguments)
+    assert "[ytf]Accuracy: 1.00000" in run(ytf, *arguments, "--align")
+    assert result(tmp_path / "o.json")["data"]["aligned_here"] is True
