@@ -26,12 +26,13 @@ from eval.networks import checkpoints, onnx_files
 from eval.networks.engines import by_onnx, choice
 from eval.networks.recogniser import Recogniser
 from eval.networks.trained import Trained
+from recognition import train as train_command
 from recognition.config.build import build
 from recognition.data.check import check_dataset
 from recognition.data.images import train_iterator
 from recognition.training import pretrained
 from recognition.training.run import train
-from runtime import Failure, mx
+from runtime import Failure, cards, devices, mx
 from runtime.locks import alone
 from symbols import get_symbol
 from tools import compare, gallery
@@ -485,6 +486,47 @@ def an_index_of_another_record(own):
     records.write(own / "other", [(0, bytes(99), "drawn")])
     shutil.copy(own / "other" / "train.rec", own / "train.rec")
     records.read_layout(own)
+
+
+# GPUs
+
+@pytest.fixture
+def gpus(monkeypatch, capsys):
+    """Put GPUs into the machine by their compute capabilities: gpus((9, 0), …); said() is what a command then says."""
+    def make(*capabilities):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        known = tuple(cards.Card("NVIDIA GPU", capability) for capability in capabilities)
+        monkeypatch.setattr(cards, "look", lambda: (known, None))
+        monkeypatch.setattr(devices, "count_gpus", lambda: len(known))
+        devices._say_once.cache_clear()
+
+        def said():
+            devices.parse_context()
+            return capsys.readouterr().err.rstrip("\n")
+        return said
+    return make
+
+
+@provokes("gpu:… is a GPU that MXNet cannot use …")
+def a_gpu_that_is_too_new(gpus):
+    gpus((9, 0))
+    train_command.main(["--dataset", "orl", "--ctx", "gpu:0"])
+
+
+@provokes("note: MXNet cannot use gpu:…, and the CPU is used: …")
+def only_gpus_that_are_too_new(gpus):
+    return gpus((9, 0), (12, 0))()
+
+
+@provokes("note: MXNet cannot use gpu:…, and the other GPUs are used: …")
+def gpus_of_two_kinds(gpus):
+    return gpus((9, 0), (8, 0))()
+
+
+@provokes("gpu:… was asked for, and there …")
+def a_gpu_that_is_not_there(gpus):
+    gpus()
+    verification.main(["--model", "no/model,1", "--ctx", "gpu:0"])
 
 
 @provokes("MXNet does not import …")
