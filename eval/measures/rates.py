@@ -11,6 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 
+def rate_key(rate):
+    """Return the key of a rate in results, such as "1e-04"."""
+    return f"{rate:.0e}"
+
+
 class Curve(NamedTuple):
     """A ROC curve.
 

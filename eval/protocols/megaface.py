@@ -14,7 +14,7 @@ import numpy as np
 from datasets.identities.scores import CHUNK, Distance
 from datasets.identities.tails import TAIL, scan
 from eval.measures import tails
-from eval.reporting.results import rate_key
+from eval.measures.rates import rate_key
 
 RANKS = range(1, 11)
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)

@@ -18,7 +18,7 @@ from datasets.formats.opencv_matrix import Picked
 from datasets.identities.scores import CHUNK, Cosine
 from datasets.identities.tails import scan
 from eval.measures import tails
-from eval.reporting.results import rate_key
+from eval.measures.rates import rate_key
 from runtime import Failure, shown
 
 VERIFICATION, IDENTIFICATION = 1e-9, 1e-3  # the FPRs of Table 8

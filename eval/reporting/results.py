@@ -52,6 +52,7 @@ import numpy as np
 
 from eval.measures import angles
 from eval.measures.pairs import FAR
+from eval.measures.rates import rate_key  # noqa: F401 - results are keyed by it
 from eval.reporting.paper_numbers import of_benchmark as paper_of
 from runtime import ROOT, Failure, environment, shown
 from runtime.files import write_json
@@ -159,11 +160,6 @@ def of_benchmark(protocol, values, data, checkpoint=None, flip=None, engine=None
             "values": _plain(values), "reasons": dict(reasons or {}), "note": note, "data": _plain(data),
             "versions": versions(),
             "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
-
-
-def rate_key(rate):
-    """Return the key of a rate, such as "1e-04"."""
-    return f"{rate:.0e}"
 
 
 def _plain(value):

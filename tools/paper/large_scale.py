@@ -78,8 +78,9 @@ def text(table, title, own, flip):
     if own:
         made.append(f"Here: {protocol_text(flip)}.")
     else:
-        made.append(f"Ours needs results: `python {COMMANDS[table]} --model PREFIX,EPOCH{'' if flip else ' --no-flip'}`"
-                    " writes them beside the checkpoint.")
+        command = f"python {COMMANDS[table]} --model PREFIX,EPOCH{'' if flip else ' --no-flip'}"
+        made += [f"{column} needs the results of `{command}`, which lie beside the checkpoint."
+                 for column in of_paper["columns"]]
     if table == "table8":
         made.append("Identification is this project's reading of the benchmark; no document defines it.")
     return "\n".join(made) + "\n"

@@ -23,11 +23,7 @@ EVALUATIONS = {"table4": {"LFW": "lfw"}, "table5": {"LFW": "lfw", "CALFW": "calf
 
 NEEDS = {
     "table4": {"YTF": "the frames of YouTube Faces and their protocol"},
-    "table6": {"Id": "MegaFace's million distractors and FaceScrub's probes",
-               "Ver": "MegaFace's million distractors and FaceScrub's probes"},
     "table7": {"IJB-B": "the images and templates of IJB-B", "IJB-C": "the images and templates of IJB-C"},
-    "table8": {"Id at FPR 1e-3": "the images of Trillion-Pairs and its judges",
-               "Ver at FPR 1e-9": "the images of Trillion-Pairs and its judges"},
     "table9": {"MAP": "the clips of iQIYI-VID: eval/iqiyi.py evaluates them"},
 }
 """What columns need for which there is no evaluation here."""
