@@ -16,6 +16,13 @@ def count_gpus():
         return 0
 
 
+def usable_gpus():
+    """Return the numbers of the visible GPUs that MXNet can use. Those of which the driver says nothing count."""
+    visible = count_gpus()
+    known = cards.visible() if visible else ()  # the driver's answer takes a while
+    return [index for index in range(visible) if index >= len(known) or known[index].trains]
+
+
 def hidden_gpus(visible):
     """Return a line where CUDA_VISIBLE_DEVICES lists GPUs of which MXNet sees fewer; else None.
 
@@ -106,12 +113,12 @@ def parse_context(text=None):
     visible = count_gpus()
     if not text:
         hidden = hidden_gpus(visible)
-        known = cards.visible() if visible or hidden else ()  # the driver's answer takes a while
+        known = cards.visible() if visible or hidden else ()
         explains = visible or not any(card.trains for card in known)  # else the list, or MXNet's build, is the reason
         note = (unserved_gpus(known) if explains else None) or hidden
         if note:
             _say_once(note)
-        return [mx.gpu(index) for index in range(visible) if index >= len(known) or known[index].trains] or [mx.cpu()]
+        return [mx.gpu(index) for index in usable_gpus()] or [mx.cpu()]
     found = [re.fullmatch(r"(cpu|gpu)(?::([0-9]{1,4}))?", part.strip()) for part in text.split(",")]
     devices = [(match.group(1), int(match.group(2) or 0)) for match in found if match]
     if len(devices) != len(found) or len(set(devices)) != len(devices) or len({kind for kind, _ in devices}) != 1:

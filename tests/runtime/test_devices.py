@@ -106,6 +106,7 @@ def test_a_gpu_that_is_too_old_for_all(machine):
 
 def test_two_kinds_of_gpus(machine, capsys):
     machine(H100, A100, A100)
+    assert devices.usable_gpus() == [1, 2]
     assert devices.parse_context("gpu:1,gpu:2") == [mx.gpu(1), mx.gpu(2)]
     with pytest.raises(Failure, match=r"gpu:0 is a GPU that MXNet cannot use .* use --ctx gpu:1; to embed"):
         devices.parse_context("gpu:1,gpu:0")
@@ -151,6 +152,7 @@ def test_the_driver_is_not_asked_in_vain(machine, monkeypatch):
 def test_a_driver_that_says_less_than_mxnet(machine):
     """What is not known is left to MXNet."""
     machine(A100, sees=2)
+    assert devices.usable_gpus() == [0, 1]
     assert devices.parse_context() == devices.parse_context("gpu:0,gpu:1") == [mx.gpu(0), mx.gpu(1)]
 
 

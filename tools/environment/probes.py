@@ -13,7 +13,8 @@ import time
 
 import numpy as np
 
-from runtime import ROOT, cards, cores, mx, nvidia, run_command
+from runtime import ROOT, cores, mx, nvidia, run_command
+from runtime.devices import usable_gpus
 
 REINSTALL = "install MXNet as requirements.txt names it: `make setup`"
 DRIVER = "install NVIDIA's driver 520.61 or later; `nvidia-smi` has to list the GPU"
@@ -132,8 +133,7 @@ def gpus():
         return ("fails", f"the GPU build sees no device ({driver}"
                 + (f"; CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']}" if hidden else "") + ")",
                 "unset CUDA_VISIBLE_DEVICES" if hidden else DRIVER)
-    known = cards.visible()
-    usable = [index for index in range(count) if index >= len(known) or known[index].trains]
+    usable = usable_gpus()
     if not usable:
         return "note", f"MXNet can use none of the GPUs ({driver})", "see the GPUs below for what each can do"
     for index in usable:

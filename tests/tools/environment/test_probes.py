@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from runtime import mx
+from runtime import cards, mx
 from runtime.cards import Card
 from tools.environment import probes
 
@@ -60,7 +60,7 @@ def machine(monkeypatch):
         tried = []
         monkeypatch.setattr(probes, "enabled", lambda feature: True)
         monkeypatch.setattr(probes.ctypes, "CDLL", lambda name: Driver)
-        monkeypatch.setattr(probes.cards, "look", lambda: (known, None))
+        monkeypatch.setattr(cards, "look", lambda: (known, None))
         monkeypatch.setattr(mx.context, "num_gpus", lambda: len(known))
         monkeypatch.setattr(mx.context, "gpu_memory_info", lambda index: (0, 40 * 2**30))
         monkeypatch.setattr(probes, "convolve", tried.append)
