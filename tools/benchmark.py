@@ -21,6 +21,7 @@ from runtime import Failure, cores, run_command
 from runtime.environment import installed, processor, versions
 from runtime.files import write_json
 from runtime.flags import positive
+from tools.benchmarking import engines as benchmark_engines
 from tools.benchmarking import picture as benchmark_picture
 from tools.benchmarking import rows as benchmark_rows
 from tools.benchmarking.rows import HEAD_CLASSES
@@ -33,7 +34,8 @@ ROUND = {("train", "y1"): 11, ("train", "r50"): 20, ("train", "m1"): 12, ("train
          ("train", "mnas025"): 7, ("embed", "y1"): 8, ("embed", "r50"): 10, ("batch1", "y1"): 2.5,
          ("batch1", "r50"): 2.5, ("batch1", "r100"): 3}
 
-PACKAGES = ("mxnet", "numpy", "opencv-python", "torch")  # whose versions the figures depend on
+# The packages whose versions the figures depend on.
+PACKAGES = ("mxnet", "numpy", "opencv-python", "onnxruntime", "openvino", "torch")
 
 # `rows()` measures and yields them; `seconds` is how long that is expected to take.
 Piece = namedtuple("Piece", "label seconds rows")
@@ -55,6 +57,9 @@ def pieces(sections, networks, batch_size, threads, rounds):
             else:
                 add(f"{section} {network}", seconds, benchmark_rows.network_rows, section, network, batch, threads,
                     rounds)
+    for network in (networks or benchmark_engines.NETWORKS) if "embed" in sections else ():
+        add(f"engines {network}", 60 + 6 * (rounds + 1) * ROUND.get(("embed", network), 12), benchmark_engines.rows,
+            network, threads, rounds)
     if "verification" in sections:
         add("verification", 8, benchmark_rows.verification_rows, rounds)
     for classes in HEAD_CLASSES if "head" in sections else ():

@@ -19,6 +19,7 @@ import tempfile
 
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.networks.flags import one_checkpoint
 from eval.protocols.targets import find_targets, sets_in
 from eval.reporting import plots
@@ -127,7 +128,7 @@ def finish_table(arguments, text, values):
 
 def load(model, context):
     """Return the embedder of a (prefix, epoch)."""
-    return Embedder(*checkpoints.load(*model), context)
+    return Embedder(ByMXNet(*checkpoints.load(*model), context))
 
 
 def make_table(usage, arguments):

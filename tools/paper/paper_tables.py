@@ -8,6 +8,7 @@ from eval.measures import angles
 from eval.networks import checkpoints, sources
 from eval.networks.checkpoint_files import read_params
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.reporting.paper_numbers import paper
 from runtime import Failure
 
@@ -93,7 +94,7 @@ def table3(models, data, held_out=None, context=None, folder=None, progress=Fals
         name = name_of(prefix)
         if name in columns:
             name = f"{prefix},{epoch}"
-        embedder = Embedder(*checkpoints.load(prefix, epoch), context)
+        embedder = Embedder(ByMXNet(*checkpoints.load(prefix, epoch), context))
         found = angles.statistics(sources.embedded(embedder, sources.Record(data), progress),
                                   classifier(prefix, epoch), folder)
         column = {row: found[key] for row, key in STATISTICS.items()}
