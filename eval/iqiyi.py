@@ -24,6 +24,7 @@ from datasets.faces.reader import Reader
 from datasets.formats.frame_embeddings import FrameEmbeddings
 from eval.measures import retrieval
 from eval.networks import clip_classifier
+from eval.networks.engines.choice import device_of
 from eval.networks.flags import add_network_flags, network_of
 from eval.protocols import iqiyi, iqiyi_files, video_templates, videos
 from eval.reporting import results
@@ -69,6 +70,8 @@ def parse_arguments(arguments=None):
     if options.context and not options.networks:
         parser.error("--context takes classifiers: give --networks, too")
     try:
+        if options.model:
+            device_of(options.ctx, options.engine)
         options.device = parse_context(options.ctx)[0]
     except argparse.ArgumentTypeError as error:
         parser.error(str(error))

@@ -17,6 +17,7 @@ import argparse
 
 from datasets.faces.reader import Reader
 from datasets.formats.frame_embeddings import FrameEmbeddings
+from eval.networks.engines.choice import device_of
 from eval.networks.flags import add_network_flags, network_of
 from eval.protocols import video_templates, videos, ytf, ytf_files
 from eval.reporting import results
@@ -50,6 +51,10 @@ def parse_arguments(arguments=None):
         parser.error("--align and --output are for frames, and --embeddings are there already")
     if options.output and not options.output.endswith(".npy"):
         parser.error(f"--output {options.output}: name a file that ends in .npy")
+    try:
+        device_of(options.ctx, options.engine)
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
     return options
 
 
@@ -93,6 +98,8 @@ def main(arguments=None):
     splits = ytf_files.read_splits(ytf_files.find_list(options.splits, options.root))
     print(f"[ytf]list: {shown(splits.path)}: {len(splits.issame)} pairs, {int(splits.issame.sum())} of them genuine, "
           f"in {len(set(splits.split.tolist()))} splits", flush=True)
+    if options.model:
+        ytf_files.frames_folder(options.root, options.align)  # before the network takes its time
     network = network_of(options) if options.model else None
     names, templates, about = from_frames(options, splits, network) if network else from_embeddings(options)
     there = set(names)

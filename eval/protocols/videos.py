@@ -171,7 +171,7 @@ class _Templates:
 
     def __init__(self, network):
         self.prefix, self.epoch, self.fingerprint = network.prefix, network.epoch, network.fingerprint
-        self.embedder = network.embedder
+        self.embedder, self.engine = network.embedder, network.embedder.engine
 
     def __call__(self, templates):
         return templates
@@ -182,7 +182,8 @@ def store_name(start, network, videos):
 
     For example, `evaluations/ytf-0001` becomes `evaluations/ytf-0001-1f2e3d4c.npy`.
     """
-    named = hashlib.sha256(f"{network.fingerprint} {videos.digest}".encode()).hexdigest()
+    engine = network.embedder.engine
+    named = hashlib.sha256(f"{network.fingerprint} {engine.name} {engine.rows} {videos.digest}".encode()).hexdigest()
     return f"{start}-{named[:8]}.npy"
 
 
@@ -193,7 +194,7 @@ def kept(path, network, videos, progress=False):
     ----------
     path : str
         `X.npy`, the store.
-    network : eval.networks.flags.Network
+    network : eval.networks.trained.Trained
     videos : Videos
     progress : bool
 

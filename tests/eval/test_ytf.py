@@ -127,7 +127,8 @@ def test_a_list_in_another_order_gives_the_same_accuracy_by_splits(shared, run, 
 
 
 @pytest.mark.parametrize("arguments", [[], ["--root", "x"], ["--model", "m,1"], ["--embeddings", "x.npz"],
-                                       ["--root", "x", "--embeddings", "x.npz", "--align"]])
+                                       ["--root", "x", "--embeddings", "x.npz", "--align"],
+                                       ["--root", "x", "--model", "m,1", "--ctx", "foo"]])
 def test_wrong_usage(arguments):
     with pytest.raises(SystemExit) as ended:
         ytf.main(arguments)
