@@ -15,8 +15,8 @@ class Raw:
     def __init__(self, network, flip):
         self.network, self.flip = network, flip
         self.prefix, self.epoch, self.fingerprint = network.prefix, network.epoch, network.fingerprint
-        self.embedder, self.engine = network.embedder, getattr(network.embedder, "engine", None)
+        self.embedder, self.engine = network.embedder, network.embedder.engine
 
     def __call__(self, faces):
         """Embed faces: float32 array, shape (N, D), not normalised; raises Failure where that is not finite."""
-        return self.embedder.embed(faces, self.flip, f"{self.prefix}, epoch {self.epoch}")
+        return self.embedder.embed(faces, self.flip, self.network.name)

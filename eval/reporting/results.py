@@ -52,7 +52,6 @@ import numpy as np
 
 from eval.measures import angles
 from eval.measures.pairs import FAR
-from eval.measures.rates import rate_key  # noqa: F401 - results are keyed by it
 from eval.reporting.paper_numbers import of_benchmark as paper_of
 from runtime import ROOT, Failure, environment, shown
 from runtime.files import write_json

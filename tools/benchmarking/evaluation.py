@@ -2,11 +2,12 @@
 
 A part is a module with `pieces(threads, rounds)`, which gives (label, expected seconds, function that yields rows).
 """
-from tools.benchmarking import evaluation_ijb, evaluation_scores
+from tools.benchmarking import evaluation_ijb, evaluation_scores, evaluation_video
 
 PARTS = [
     evaluation_ijb,
     evaluation_scores,
+    evaluation_video,
 ]
 
 

@@ -14,8 +14,8 @@ from eval.networks.engines.by_mxnet import ByMXNet
 from eval.networks.engines.by_onnxruntime import NO_PROVIDER, ByOnnxruntime, gpu_providers
 from eval.networks.engines.by_openvino import ByOpenvino
 from eval.networks.engines.engine import threads
-from runtime import Failure, mx
-from runtime.devices import count_gpus, parse_context
+from runtime import Failure, cards, mx
+from runtime.devices import parse_context, usable_gpus
 from runtime.environment import installed, processor
 from runtime.files import user_cache, whole_file
 
@@ -57,6 +57,10 @@ def device_of(text, engine=AUTO):
         raise Failure(f"{text}: {NO_PROVIDER}")
     if match and engine == ByOpenvino.name:
         raise Failure(f"{text}: the engine openvino runs on CPUs: use --ctx cpu, or another --engine")
+    if not text and engine in (AUTO, ByOnnxruntime.name) and gpu_providers():
+        found = next((index for index, card in enumerate(cards.visible()) if card.embeds), None)
+        if found is not None:
+            return found
     if text or engine in (AUTO, ByMXNet.name):
         contexts = parse_context(text)
         if text and len(contexts) > 1:
@@ -70,7 +74,7 @@ def device_of(text, engine=AUTO):
 def available(model, gpu=None):
     """Return the names of the engines that are installed and can run a model on a device."""
     found = []
-    if model.parts is not None and (gpu is None or gpu < count_gpus()):
+    if model.parts is not None and (gpu is None or gpu in usable_gpus()):
         found.append(ByMXNet.name)
     if any(map(installed, PACKAGES[ByOnnxruntime.name])) and installed("onnx") and (gpu is None or gpu_providers()):
         found.append(ByOnnxruntime.name)

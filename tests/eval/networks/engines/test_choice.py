@@ -9,6 +9,7 @@ import pytest
 from eval.networks.engines import choice
 from eval.networks.engines.engine import Engine
 from runtime import Failure
+from runtime.cards import Card
 
 SPEEDS = {("mxnet", 16): 10, ("onnxruntime", 16): 12, ("openvino", 16): 11, ("onnxruntime", 4): 13,
           ("onnxruntime", 32): 9}
@@ -124,6 +125,10 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(choice, "gpu_providers", lambda: ["CUDAExecutionProvider"])
     for engine in ("auto", "onnxruntime"):
         assert choice.device_of("gpu:3", engine) == 3
+        monkeypatch.setattr(choice.cards, "visible", list)
+        assert choice.device_of(None, engine) is None
+        monkeypatch.setattr(choice.cards, "visible", lambda: [Card("K80", (3, 7)), Card("H100", (9, 0))])
+        assert choice.device_of(None, engine) == 1
 
 
 def test_mxnet_does_not_run_onnx_files():
