@@ -10,6 +10,7 @@ import pytest
 
 from datasets.formats import verification_file
 from eval import verification
+from eval.measures.rates import rate_key
 from eval.networks.checkpoints import fingerprint, load
 from eval.reporting import paper_numbers, results
 from runtime import mx
