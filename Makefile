@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed-$(basename $(REQUIREMENTS))
 
 setup: $(STAMP)
 
-$(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt requirements-onnx.txt constraints.txt \
+$(STAMP): $(REQUIREMENTS) requirements-common.txt requirements-dev.txt requirements-engines.txt constraints.txt \
 		tools/environment/wheels/mxnet/repack.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 9) <= v <= (3, 13) else \
 	"Python %d.%d cannot run MXNet 1.9.1: install Python 3.9 to 3.13 and name it, as in make PYTHON=python3.13" % v)'

@@ -25,10 +25,10 @@ import numpy as np
 
 from datasets.formats.folds import usable_folds
 from datasets.formats.verification_file import identities, read
-from eval.networks.batch_size import best_batch_size
-from eval.networks.checkpoints import fingerprint, load, newest, parse
-from eval.networks.embedder import Embedder
-from eval.networks.flags import one_checkpoint
+from eval.networks.checkpoints import newest, parse
+from eval.networks.engines.choice import device_of
+from eval.networks.flags import add_engine_flags, one_checkpoint
+from eval.networks.trained import Trained
 from eval.protocols import subgroups
 from eval.protocols.folds import distrust_of
 from eval.protocols.pairs import format_auc, format_lines, verify
@@ -37,7 +37,6 @@ from eval.reporting import calibration, results
 from eval.reporting.summary import report, table_lines
 from eval.reporting.worst_pairs import draw_worst_pairs
 from runtime import ROOT, Failure, run_command
-from runtime.devices import parse_context
 from runtime.files import whole_file
 from runtime.flags import positive, rate, span
 
@@ -45,8 +44,8 @@ from runtime.flags import positive, rate, span
 def parse_arguments(arguments=None):
     """Read the command's flags; ends the process with status 2 where they are wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="PREFIX,EPOCH, or PREFIX for all epochs found, or PREFIX,1|2|3; by default the "
-                        "newest under --models-root")
+    parser.add_argument("--model", help="PREFIX,EPOCH, PREFIX for all epochs found, PREFIX,1|2|3, or FILE.onnx; by "
+                        "default the newest under --models-root")
     parser.add_argument("--models-root", default=os.path.join(ROOT, "models"), help="default: %(default)s")
     parser.add_argument("--data-dir", default=os.path.join(ROOT, "datasets"), help="where names are looked for: in it, "
                         "then in its folders (default: %(default)s)")
@@ -57,7 +56,8 @@ def parse_arguments(arguments=None):
     parser.add_argument("--nfolds", type=positive, default=10, help="default: %(default)s")
     device = parser.add_mutually_exclusive_group()
     device.add_argument("--gpu", dest="ctx", metavar="N", type="gpu:{}".format, help="run on that GPU")
-    device.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
+    device.add_argument("--ctx", help="cpu or gpu:N (default: the first GPU that can be used, else the CPU)")
+    add_engine_flags(parser)
     parser.add_argument("--no-flip", action="store_true", help="a single crop, as in the paper, printed as Accuracy")
     parser.add_argument("--max", type=span, metavar="A,B", help="of more than B epochs found for PREFIX, newest "
                         "first, take those from A up to B")
@@ -67,8 +67,8 @@ def parse_arguments(arguments=None):
     parser.add_argument("--calibrate", type=rate, metavar="FAR", help="also write the threshold of this false accept "
                         "rate, over the pairs of all targets")
     parser.add_argument("--calibration", metavar="FILE", help="where to write it (default: PREFIX-NNNN-threshold.json)")
-    parser.add_argument("--compare", metavar="PREFIX,EPOCH", type=one_checkpoint, help="also verify this checkpoint, "
-                        "and test whether the two differ on the same pairs")
+    parser.add_argument("--compare", metavar="PREFIX,EPOCH|FILE.onnx", type=one_checkpoint, help="also verify this "
+                        "network, and test whether the two differ on the same pairs")
     parser.add_argument("--attributes", metavar="FILE", help="also give results by subgroup: lines `image,attribute` "
                         "or `identity,attribute`, which the first line names; for one verification file")
     parser.add_argument("--roc", metavar="OUT.png", help="draw the ROC curves of all results")
@@ -78,14 +78,12 @@ def parse_arguments(arguments=None):
     if options.target is not None and not options.target.strip(" ,"):
         parser.error("--target names no verification file")
     try:
-        options.contexts = parse_context(options.ctx)
+        device_of(options.ctx, options.engine)
         options.prefix, options.epochs = parse(options.model) if options.model is not None else (None, [])
     except argparse.ArgumentTypeError as error:
         parser.error(str(error))
     except ValueError as error:
         parser.error(f"--model {error}")
-    if options.ctx and len(options.contexts) > 1:
-        parser.error(f"{options.ctx}: verification runs on one device")
     if options.max and options.model in (options.prefix, None) and len(options.epochs) > options.max[1]:
         newest_first = options.epochs[::-1]
         options.epochs = newest_first[slice(*options.max)][::-1]
@@ -122,39 +120,23 @@ def _write_mode(options, name, path, images, issame, result):
                 np.save(file, values)
 
 
-def _calibrate(options, verified):
+def _calibrate(options, network, verified):
     """Write the threshold of the false accept rate asked for, and say what it is."""
-    epoch, = options.epochs
     sets = [{"name": name, "path": os.path.abspath(path), "genuine": int(issame.sum()),
              "impostors": int((~issame).sum())} for name, path, issame, _ in verified]
     made = calibration.calibrate(
         np.concatenate([dist for *_, dist in verified]), np.concatenate([issame for *_, issame, _ in verified]),
-        options.calibrate, sets, not options.no_flip,
-        {"prefix": options.prefix, "epoch": epoch, "fingerprint": options.fingerprint})
+        options.calibrate, sets, not options.no_flip, network.checkpoint)
     calibration.write(options.calibration, made)
     print(f"same person: squared distance below {made['squared_distance']:.4f}, cosine above {made['cosine']:.4f}, "
           f"at a {calibration.describe(made)}; written to {options.calibration}")
 
 
-def _load(options, epoch, embedder):
-    """Return an embedder with the parameters of an epoch: the one that is there, where there is one."""
-    symbol, arg_params, aux_params = load(options.prefix, epoch)
-    options.fingerprint = fingerprint(arg_params, aux_params)
-    print("loading", options.prefix, epoch, flush=True)
-    if embedder is None:
-        context = options.contexts[0]
-        size = options.batch_size or best_batch_size(symbol, arg_params, aux_params, context)
-        return Embedder(symbol, arg_params, aux_params, context, size)
-    embedder.set_params(arg_params, aux_params)
-    return embedder
-
-
-def _load_rival(options):
-    """Return an embedder with the network of --compare, and what tells its checkpoint."""
-    prefix, epoch = options.compare
-    own = argparse.Namespace(**{**vars(options), "prefix": prefix})
-    embedder = _load(own, epoch, None)
-    return embedder, {"prefix": prefix, "epoch": epoch, "fingerprint": own.fingerprint}
+def _load(options, prefix, epoch):
+    """Return the `Trained` network of an epoch, and say that it is loaded, as the original does."""
+    network = Trained(prefix, epoch, options.ctx, options.batch_size, options.engine, options.input_scale)
+    print("loading", prefix, epoch, flush=True)
+    return network
 
 
 def _check_places(options, targets):
@@ -181,7 +163,7 @@ def main(arguments=None):
     if options.calibrate is not None:
         options.calibration = options.calibration or calibration.default_path(options.prefix, options.epochs[0])
         calibration.check_place(options.calibration)
-    embedder, loaded, rival, evaluated, pairs, curves = None, None, None, [], [], []
+    network, rival, evaluated, pairs, curves = None, None, [], [], []
     for name, path in targets:
         images, issame = read(path)
         _check_folds(path, issame, options.nfolds)
@@ -191,17 +173,18 @@ def main(arguments=None):
         other = None
         if options.compare:
             if rival is None:
-                rival, rival_checkpoint = _load_rival(options)
-            other = rival_checkpoint, verify(rival, images, issame, options.nfolds, not options.no_flip, path, True)
-            curves.append((f"{name}, {','.join(map(str, options.compare))}", other[1].distances, issame))
+                rival = _load(options, *options.compare)
+            other = rival.checkpoint, verify(rival.embedder, images, issame, options.nfolds, not options.no_flip, path,
+                                             progress=True)
+            curves.append((f"{name}, {rival.flag}", other[1].distances, issame))
         for epoch in options.epochs:
-            if epoch != loaded:
-                embedder, loaded = _load(options, epoch, embedder), epoch
-            result = verify(embedder, images, issame, options.nfolds, not options.no_flip, path, progress=True)
+            if network is None or epoch != network.epoch:
+                network = _load(options, options.prefix, epoch)
+            result = verify(network.embedder, images, issame, options.nfolds, not options.no_flip, path, progress=True)
             further, lines = report(name, result, people.reshape(-1, 2), attributes, other)
             print("\n".join([*format_lines(name, None, result), format_auc(name, result), *lines]), flush=True)
-            checkpoint = {"prefix": options.prefix, "epoch": epoch, "fingerprint": options.fingerprint}
-            evaluated.append((name, results.of_pairs(result, checkpoint, data, distrust, further=further)))
+            evaluated.append((name, results.of_pairs(result, network.checkpoint, data, distrust, further=further,
+                                                     engine=network.engine)))
             results.keep(options.prefix, *evaluated[-1])
             if options.mode:
                 _write_mode(options, name, path, images, issame, result)
@@ -216,7 +199,7 @@ def main(arguments=None):
     for line in table_lines(evaluated):
         print(line, flush=True)
     if options.calibrate is not None:
-        _calibrate(options, pairs)
+        _calibrate(options, network, pairs)
     if options.roc:
         from eval.reporting.plots import roc_picture  # matplotlib takes a second to import
         roc_picture(options.roc, curves)

@@ -162,3 +162,33 @@ def user_cache(*names):
     """Return the path of a file or folder in the user's cache, which XDG_CACHE_HOME may name; nothing is made."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(cache, "face-records", *names)
+
+
+def check_folder_of(path, flag):
+    """Raise Failure where a file that a flag names cannot be written later: its folder is missing, or it is a folder.
+
+    Parameters
+    ----------
+    path : str or None
+        None is right.
+    flag : str
+        Such as "--json".
+    """
+    if path is None:
+        return
+    if os.path.isdir(path):
+        raise Failure(f"{path} is a folder: name a file with {flag}")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise Failure(f"{path}: its folder is not there; make it, or name another file with {flag}")
+
+
+def find_under(path, root):
+    """Return a path as given where it is there or there is no root; else the path that the same name has in a folder.
+
+    Parameters
+    ----------
+    path : str
+    root : str or None
+    """
+    inside = os.path.join(root or "", path)
+    return inside if not os.path.exists(path) and os.path.exists(inside) else path

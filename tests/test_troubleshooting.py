@@ -22,14 +22,17 @@ from datasets.faces.crops import Settings
 from datasets.formats import embeddings, pair_lists, records, verification_file
 from datasets.identities import selection, similarity
 from eval import verification
-from eval.networks import checkpoints
+from eval.networks import checkpoints, onnx_files
+from eval.networks.engines import by_onnx, choice
 from eval.networks.recogniser import Recogniser
+from eval.networks.trained import Trained
+from recognition import train as train_command
 from recognition.config.build import build
 from recognition.data.check import check_dataset
 from recognition.data.images import train_iterator
 from recognition.training import pretrained
 from recognition.training.run import train
-from runtime import Failure, mx
+from runtime import Failure, cards, devices, mx
 from runtime.locks import alone
 from symbols import get_symbol
 from tools import compare, gallery
@@ -356,6 +359,12 @@ def resuming_with_another_checkpoint(store):
     store(1)
 
 
+@provokes("… holds embeddings by the engine …")
+def resuming_with_another_engine(store):
+    store(0, "--engine", "mxnet")
+    store(0, "--engine", "onnxruntime")
+
+
 @provokes("… holds embeddings … mirror images: …")
 def resuming_without_flips(store):
     store(0)
@@ -395,7 +404,7 @@ def embeddings_that_are_all_alike():
 
 @provokes("… shows no face that the detector finds")
 def a_photograph_of_nobody(detecting, model, people):
-    Recogniser(*model(0), ctx="cpu").face(people(120) / "p0" / "a.png")
+    Recogniser(Trained(*model(0), ctx="cpu", few=True)).face(people(120) / "p0" / "a.png")
 
 
 @provokes("… is 250×250, where a face aligned to 112×112 is needed …")
@@ -415,7 +424,7 @@ def photographs_of_nobody(detecting, people, tmp_path):
 @provokes("… is a HEIC or AVIF picture …")
 def a_photograph_as_a_telephone_keeps_it(model, tmp_path):
     (tmp_path / "IMG_1.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
-    Recogniser(*model(0), ctx="cpu", aligned=True).face(tmp_path / "IMG_1.jpg")
+    Recogniser(Trained(*model(0), ctx="cpu", few=True), aligned=True).face(tmp_path / "IMG_1.jpg")
 
 
 @provokes("the face detector is not there …")
@@ -479,6 +488,47 @@ def an_index_of_another_record(own):
     records.read_layout(own)
 
 
+# GPUs
+
+@pytest.fixture
+def gpus(monkeypatch, capsys):
+    """Put GPUs into the machine by their compute capabilities: gpus((9, 0), …); said() is what a command then says."""
+    def make(*capabilities):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        known = tuple(cards.Card("NVIDIA GPU", capability) for capability in capabilities)
+        monkeypatch.setattr(cards, "look", lambda: (known, None))
+        monkeypatch.setattr(devices, "count_gpus", lambda: len(known))
+        devices._say_once.cache_clear()
+
+        def said():
+            devices.parse_context()
+            return capsys.readouterr().err.rstrip("\n")
+        return said
+    return make
+
+
+@provokes("gpu:… is a GPU that MXNet cannot use …")
+def a_gpu_that_is_too_new(gpus):
+    gpus((9, 0))
+    train_command.main(["--dataset", "orl", "--ctx", "gpu:0"])
+
+
+@provokes("note: MXNet cannot use gpu:…, and the CPU is used: …")
+def only_gpus_that_are_too_new(gpus):
+    return gpus((9, 0), (12, 0))()
+
+
+@provokes("note: MXNet cannot use gpu:…, and the other GPUs are used: …")
+def gpus_of_two_kinds(gpus):
+    return gpus((9, 0), (8, 0))()
+
+
+@provokes("gpu:… was asked for, and there …")
+def a_gpu_that_is_not_there(gpus):
+    gpus()
+    verification.main(["--model", "no/model,1", "--ctx", "gpu:0"])
+
+
 @provokes("MXNet does not import …")
 def numpy_is_too_new_for_mxnet(command, tmp_path):
     (tmp_path / "mxnet").mkdir()
@@ -486,3 +536,67 @@ def numpy_is_too_new_for_mxnet(command, tmp_path):
     done = command("recognition/train.py", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
     return done.stderr.rstrip("\n")
+
+
+# ONNX files and engines
+
+@pytest.fixture
+def graph(tmp_path, monkeypatch):
+    """Write a small graph as an ONNX file and read it."""
+    pytest.importorskip("onnx", reason="needs requirements-engines.txt")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    from tests.eval.networks import test_onnx_files
+
+    def make(**settings):
+        path = test_onnx_files.network(tmp_path / "f.onnx", pooled=True, **settings)
+        return onnx_files.read(path)
+    make.files = test_onnx_files
+    return make
+
+
+@provokes("… no face network: …")
+def a_graph_of_two_inputs(graph):
+    graph(inputs=2)
+
+
+@provokes("… not a whole ONNX file …")
+def a_text_file(tmp_path, graph):
+    (tmp_path / "t.onnx").write_text("not found")
+    onnx_files.read(str(tmp_path / "t.onnx"))
+
+
+@provokes("… its weights lie in …, outside its folder …")
+def weights_elsewhere(tmp_path, graph):
+    onnx_files.read(graph.files.outer(tmp_path, "../weights.bin", None))
+
+
+@provokes("… its graph scales pixels of 0…1 …")
+def pixels_from_0_to_1(graph):
+    nodes, constants = graph.files.scaling(("Sub", 0.5), ("Div", 0.5))
+    graph(first=nodes, constants=constants)
+
+
+@provokes("--engine … is not installed …")
+def an_engine_that_is_missing(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    monkeypatch.setattr("eval.networks.engines.by_onnx.importlib.import_module", missing)
+    by_onnx.module("openvino")
+
+
+@provokes("… no engine that runs it is installed …")
+def no_engine(graph, monkeypatch, tmp_path):
+    graph()
+    monkeypatch.setattr(choice, "installed", lambda package: None)
+    Trained(str(tmp_path / "f.onnx"), 0, "cpu")
+
+
+@provokes("… the engine openvino runs on CPUs …")
+def openvino_on_a_gpu(model):
+    Trained(*model(0), "gpu:0", engine="openvino")
+
+
+@provokes("… this onnxruntime has no provider for GPUs …")
+def onnxruntime_on_a_gpu(model, monkeypatch):
+    monkeypatch.setattr(choice, "gpu_providers", list)
+    Trained(*model(0), "gpu:0", engine="onnxruntime")

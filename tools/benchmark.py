@@ -2,6 +2,7 @@
 
     python tools/benchmark.py
     python tools/benchmark.py --only train,embed --networks y1 --rounds 9 --json benchmark.json
+    python tools/benchmark.py --only evaluation --rounds 1
     python tools/benchmark.py --only none --picture docs/throughput.png
 
 Each row but the index's is a ratio within one run. What is compared has a process of its own, works alone and in turns,
@@ -21,11 +22,14 @@ from runtime import Failure, cores, run_command
 from runtime.environment import installed, processor, versions
 from runtime.files import write_json
 from runtime.flags import positive
+from tools.benchmarking import engines as benchmark_engines
+from tools.benchmarking import evaluation as benchmark_evaluation
 from tools.benchmarking import picture as benchmark_picture
 from tools.benchmarking import rows as benchmark_rows
 from tools.benchmarking.rows import HEAD_CLASSES
 
-SECTIONS = ("train", "embed", "batch1", "verification", "head", "reading", "index")
+SECTIONS = ("train", "embed", "batch1", "verification", "head", "reading", "index", "evaluation")
+USUAL = SECTIONS[:-1]  # the last one takes many minutes and several GB
 NETWORKS = {"train": ["y1", "r50", "m1", "vargfacenet", "mnas025"], "embed": ["y1", "r50"],
             "batch1": ["y1", "r50", "r100"]}
 # Seconds of a round of all that take turns, on two cores, by which the time that is left is told; others 12.
@@ -33,7 +37,8 @@ ROUND = {("train", "y1"): 11, ("train", "r50"): 20, ("train", "m1"): 12, ("train
          ("train", "mnas025"): 7, ("embed", "y1"): 8, ("embed", "r50"): 10, ("batch1", "y1"): 2.5,
          ("batch1", "r50"): 2.5, ("batch1", "r100"): 3}
 
-PACKAGES = ("mxnet", "numpy", "opencv-python", "torch")  # whose versions the figures depend on
+# The packages whose versions the figures depend on.
+PACKAGES = ("mxnet", "numpy", "opencv-python", "onnxruntime", "openvino", "torch")
 
 # `rows()` measures and yields them; `seconds` is how long that is expected to take.
 Piece = namedtuple("Piece", "label seconds rows")
@@ -55,6 +60,9 @@ def pieces(sections, networks, batch_size, threads, rounds):
             else:
                 add(f"{section} {network}", seconds, benchmark_rows.network_rows, section, network, batch, threads,
                     rounds)
+    for network in (networks or benchmark_engines.NETWORKS) if "embed" in sections else ():
+        add(f"engines {network}", 60 + 6 * (rounds + 1) * ROUND.get(("embed", network), 12), benchmark_engines.rows,
+            network, threads, rounds)
     if "verification" in sections:
         add("verification", 8, benchmark_rows.verification_rows, rounds)
     for classes in HEAD_CLASSES if "head" in sections else ():
@@ -65,6 +73,8 @@ def pieces(sections, networks, batch_size, threads, rounds):
         add("reading", 25, benchmark_rows.reading_rows, threads, rounds)
     if "index" in sections:
         add("index", 30, benchmark_rows.index_rows, threads)
+    if "evaluation" in sections:
+        found += [Piece(*piece) for piece in benchmark_evaluation.pieces(threads, rounds)]
     return found
 
 
@@ -128,8 +138,9 @@ def names(known):
 
 def main(arguments=None):
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--only", type=names((*SECTIONS, "none")), default=list(SECTIONS), metavar="SECTIONS",
-                       help=f"some of {','.join(SECTIONS)}; none, for the picture alone")
+    flags.add_argument("--only", type=names((*SECTIONS, "none")), default=list(USUAL), metavar="SECTIONS",
+                       help=f"some of {','.join(SECTIONS)} (default: all but the last one); none, for the picture "
+                       "alone")
     default = "; ".join(f"{section} {','.join(networks)}" for section, networks in NETWORKS.items())
     flags.add_argument("--networks", help="for these sections, some of " + ", ".join(KNOWN)
                        + f" (default: {default})")

@@ -16,6 +16,7 @@ import numpy as np
 
 from datasets.formats import images
 from eval.measures.pairs import distances
+from eval.networks.flags import network_of
 from eval.networks.recogniser import Recogniser, add_flags
 from eval.reporting import calibration
 from eval.reporting.calibration import how_to_calibrate, threshold_of
@@ -50,7 +51,7 @@ def main(arguments=None):
     parser.add_argument("--no-flip", action="store_true", help="a single crop of each face, as in the paper")
     parser.add_argument("--picture", metavar="OUT.png", help="draw both aligned faces")
     options = parser.parse_args(arguments)
-    recogniser = Recogniser(*options.model, options.ctx, not options.no_flip, options.aligned, batch_size=4)
+    recogniser = Recogniser(network_of(options, few=True), not options.no_flip, options.aligned)
     threshold = threshold_of(recogniser, options.calibration)
     faces = np.stack([recogniser.face(path) for path in (options.first, options.second)])
     cosine, angle, squared = compare(*recogniser(faces))

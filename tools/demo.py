@@ -15,6 +15,7 @@ from datasets import orl
 from datasets.formats import verification_file
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.protocols import pairs
 from eval.reporting import plots
 from recognition.config.build import build
@@ -32,7 +33,7 @@ def untrained(config):
     module.bind(data_shapes=[("data", (1, 3, 112, 112))], for_training=False)
     seed_mxnet(config.seed, 0)
     module.init_params(initializer(config.net_name))
-    return Embedder(symbol, *module.get_params())
+    return Embedder(ByMXNet(symbol, *module.get_params()))
 
 
 def main(arguments=None):
@@ -51,7 +52,7 @@ def main(arguments=None):
 
     print("== verifying on ten people it has never seen", flush=True)
     images, issame = verification_file.read(os.path.join(config.dataset_path, "orl.bin"))
-    trained = pairs.verify(Embedder(*checkpoints.load(*checkpoints.newest(folder))), images, issame)
+    trained = pairs.verify(Embedder(ByMXNet(*checkpoints.load(*checkpoints.newest(folder)))), images, issame)
     before = pairs.verify(untrained(config), images, issame)
     for name, result in (("untrained", before), ("trained", trained)):
         print(f"{name}:")

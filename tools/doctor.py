@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import runtime
-from runtime import nvidia, run_command
+from runtime import cards, nvidia, run_command, shown
 from runtime.environment import installed
 from tools.environment.packages import fits, pins
 
@@ -88,6 +88,27 @@ def probes():
     elif status:  # what it says last is what to do
         rows.append(Row(name, "fails", (error.strip().splitlines() or ["ended without saying why"])[-1]))
     return rows
+
+
+def gpus():
+    """Ask the driver which GPUs there are, and say what each can do: train and embed, or embed alone."""
+    known, problem = cards.look()
+    if problem:
+        return [Row("NVIDIA GPUs", "note", f"not known: {problem}", "`nvidia-smi` has to list the GPUs")]
+    rows = []
+    for index, card in enumerate(known or ()):
+        if card.trains:
+            row = "ok", f"{card}: can train and embed", ""
+        elif card.embeds:
+            row = "note", f"{card}: cannot train, can only embed through an engine", f"to embed: {cards.ENGINE}"
+        else:
+            row = "note", f"{card}: can neither train nor embed", f"MXNet serves {cards.SERVED}: use --ctx cpu"
+        rows.append(Row(f"gpu:{index}", *row))
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if known is not None and hidden is not None:
+        rows.append(Row("CUDA_VISIBLE_DEVICES", "note", f"is {shown(hidden[:200]) or 'empty'}: GPUs that it does not "
+                        "list are hidden", "unset CUDA_VISIBLE_DEVICES to see all GPUs"))
+    return rows or [Row("NVIDIA GPUs", "absent", "none" if known is not None else "there is no NVIDIA driver")]
 
 
 def datasets(root=ROOT):
@@ -169,7 +190,8 @@ def main(arguments=None):
     show(f"Installed, against {build}", rows)
     wrong = show_packages(pins(ROOT / build))
     show("Packages besides", twins() + [optional_packages(path) for path in others])
-    for title, look in (("What works", probes), ("Datasets", datasets), ("Checkpoints", lambda: [models()])):
+    for title, look in (("What works", probes), ("GPUs", gpus), ("Datasets", datasets),
+                        ("Checkpoints", lambda: [models()])):
         found = look()
         show(title, found)
         sys.stdout.flush()

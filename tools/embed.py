@@ -20,7 +20,10 @@ import argparse
 import numpy as np
 
 from datasets.formats import embeddings
+from datasets.formats.embedding_store import read_state
 from eval.networks import sources, store
+from eval.networks.engines.choice import AUTO, ENGINES
+from eval.networks.flags import network_of
 from eval.networks.recogniser import Recogniser, add_flags
 from runtime import Failure, run_command
 from runtime.locks import alone_with
@@ -65,7 +68,6 @@ def main(arguments=None):
     parser.add_argument("--output", required=True, metavar="FILE.npy|FILE.npz")
     parser.add_argument("--no-flip", action="store_true", help="a single crop of each face, as in the paper")
     options = parser.parse_args(arguments)
-    prefix, epoch = options.model
     place = os.path.dirname(os.path.abspath(options.output))
     if not options.output.endswith((".npz", ".npy")) or not os.path.isdir(place):
         raise Failure(f"{options.output}: name a file that ends in .npz or .npy, in a folder that is there")
@@ -73,12 +75,15 @@ def main(arguments=None):
         raise Failure(f"{options.data} is missing: --data takes a record's folder, a .bin file or a folder of "
                       "photographs")
     with alone_with(options.output, "name another file with --output"):
-        embed(options, prefix, epoch)
+        embed(options)
 
 
-def embed(options, prefix, epoch):
-    """Write the embeddings as the flags say, by the checkpoint `prefix`, `epoch`."""
-    recogniser = Recogniser(prefix, epoch, options.ctx, not options.no_flip, options.aligned)
+def embed(options):
+    """Write the embeddings as the flags say. A store that is there goes on with the engine that began it."""
+    begun = read_state(options.output) if options.output.endswith(".npy") else None
+    if begun and options.engine == AUTO and begun.engine in ENGINES:
+        options.engine, options.batch_size = begun.engine, options.batch_size or begun.batch
+    recogniser = Recogniser(network_of(options), not options.no_flip, options.aligned)
     source = source_of(options.data, recogniser)
     if options.output.endswith(".npy"):
         store.write(options.output, recogniser, source, progress=True)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from datasets.formats import embeddings
 from datasets.formats.image_lists import quoted
+from eval.networks.flags import network_of
 from eval.networks.recogniser import Recogniser, add_flags
 from eval.networks.sources import people
 from eval.reporting import calibration
@@ -166,8 +167,8 @@ def list_people(options):
 
 def _recogniser(options, gallery, flip):
     """Return the network of the flags, or else of the gallery; Failure where the two differ."""
-    prefix, epoch = options.model or (gallery.prefix, gallery.epoch)
-    recogniser = Recogniser(prefix, epoch, options.ctx, flip, options.aligned)
+    options.model = options.model or (gallery.prefix, gallery.epoch)
+    recogniser = Recogniser(network_of(options, few=True), flip, options.aligned)
     if gallery:
         _check_network(options.gallery, gallery, recogniser)
     return recogniser

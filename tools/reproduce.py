@@ -4,12 +4,16 @@
     python tools/reproduce.py table2 --dataset orl --network y1 --rows softmax,arcface --max-steps 100 -- --lr 0.05
     python tools/reproduce.py table3 --model models/y1-arcface-orl/model,1 --data datasets/orl
     python tools/reproduce.py table5 --model models/r100-arcface-emore/model,1 --data-dir datasets/faces_emore
+    python tools/reproduce.py table7 --model models/r100-arcface-emore/model,1
     python tools/reproduce.py figure4b
+    python tools/reproduce.py figure8 --results OUT/cmc_facescrub_megaface_arc_1000000_1.json
     python tools/reproduce.py figure6 --model models/y1-arcface-orl/model,1 --model models/y1-atriplet-orl/model,1 \\
         --data datasets/orl/heldout
 
 Tables 4 to 9 and Figure 7 take the results that lie beside the checkpoint (`eval/verification.py` writes them), and
-compute what is not there. What is written goes to models/results/, or where --out says.
+compute what is not there. Tables 6 to 8 and Figure 9 take the results of `eval/megaface.py`, `eval/ijb.py` and
+`eval/trillionpairs.py` and compute nothing. Figure 8 takes MegaFace's result files. What is written goes to
+models/results/, or where --out says.
 """
 import os, sys  # noqa: E401, I001
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -19,6 +23,7 @@ import tempfile
 
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.networks.flags import one_checkpoint
 from eval.protocols.targets import find_targets, sets_in
 from eval.reporting import plots
@@ -35,7 +40,7 @@ from runtime.devices import parse_context
 from runtime.files import whole_file, write_json
 from runtime.flags import names, positive
 from runtime.locks import alone_with
-from tools.paper import figure3, figures, paper_tables, table2, table2_report
+from tools.paper import figure3, figures, ijb, large_scale, paper_tables, table2, table2_report, videos
 from tools.paper.evaluated import Checkpoint
 
 RESULTS = os.path.join(ROOT, "models", "results")  # git ignores it
@@ -127,11 +132,18 @@ def finish_table(arguments, text, values):
 
 def load(model, context):
     """Return the embedder of a (prefix, epoch)."""
-    return Embedder(*checkpoints.load(*model), context)
+    return Embedder(ByMXNet(*checkpoints.load(*model), context))
 
 
 def make_table(usage, arguments):
     """Print one of Tables 4 to 9, as far as its evaluation and data are there."""
+    if arguments.what == "table7":
+        make_table7(usage, arguments)
+        return
+    if arguments.what in large_scale.BENCHMARKS:
+        make_large_scale(arguments)
+        return
+
     def find(name):
         try:
             return find_targets(name, arguments.data_dir)[0][0][1]
@@ -139,9 +151,38 @@ def make_table(usage, arguments):
             return None
     checkpoint = Checkpoint(*arguments.model, arguments.ctx[0]) if arguments.model else None
     title = paper_tables.name_of(arguments.model[0]) if arguments.model else "no model given"
+    table9 = videos.table9(title, checkpoint) if arguments.what == "table9" else None
+    if table9:
+        finish_table(arguments, table9[0], {"model": title, "results": table9[1], "needs": {}})
+        return
     results, needs = paper_tables.verified(arguments.what, checkpoint, find, not arguments.no_flip)
-    text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip)
+    more = videos.add_ytf(results, needs, checkpoint) if arguments.what == "table4" else ""
+    text = paper_tables.table_text(arguments.what, title, results, needs, not arguments.no_flip) + more
     finish_table(arguments, text, {"model": title, "results": results, "needs": needs})
+
+
+def make_large_scale(arguments):
+    """Print Table 6 or 8 with what eval/megaface.py or eval/trillionpairs.py has measured."""
+    own, title, flip = [], "no model given", not arguments.no_flip
+    if arguments.model:
+        prefix, epoch = arguments.model
+        title = f"{paper_tables.name_of(prefix)}, epoch {epoch}"
+        own = large_scale.rows(arguments.what, prefix, Checkpoint(prefix, epoch).fingerprint, flip)
+    finish_table(arguments, large_scale.text(arguments.what, title, own, flip), {"model": title, "rows": dict(own)})
+
+
+def make_figure8(usage, arguments):
+    return large_scale.figure8(arguments.results)
+
+
+def make_table7(usage, arguments):
+    """Print Table 7 with what eval/ijb.py has measured."""
+    text, values = ijb.table7(arguments.model or [], arguments.setting)
+    finish_table(arguments, text, {"setting": arguments.setting, "rows": values})
+
+
+def make_figure9(usage, arguments):
+    return ijb.figure9(arguments.model, arguments.setting)
 
 
 def make_figure3(usage, arguments):
@@ -186,7 +227,8 @@ def make_figure7(usage, arguments):
 
 
 FIGURES = {"figure3": make_figure3, "figure4a": make_figure4a, "figure4b": make_figure4b, "figure5": make_figure5,
-           "figure6": make_figure6, "figure7": make_figure7}
+           "figure6": make_figure6, "figure7": make_figure7, "figure8": make_figure8,
+           "figure9": make_figure9}
 
 
 def context(text):
@@ -195,6 +237,14 @@ def context(text):
     if text and len(found) > 1:
         raise argparse.ArgumentTypeError(f"{text}: give one device")
     return found
+
+
+def add_ijb(part, required):
+    """Add the flags of what reads the results of eval/ijb.py."""
+    part.add_argument("--model", type=one_checkpoint, required=required, nargs="+", action="extend",
+                      metavar="PREFIX,EPOCH", help="whose results are read")
+    part.add_argument("--setting", default="N0D0F0", choices=ijb.SETTINGS, help="norms kept, detector score, mirror "
+                      "image (default N0D0F0, as in the paper)")
 
 
 def parser():
@@ -236,7 +286,10 @@ def parser():
 
     for number in range(4, 10):
         part = parts.add_parser(f"table{number}", parents=[ctx, flip], help="the paper's, and what can be filled in")
-        part.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH", help="what fills the columns")
+        if number == 7:
+            add_ijb(part, required=False)
+        else:
+            part.add_argument("--model", type=one_checkpoint, metavar="PREFIX,EPOCH", help="what fills the columns")
         part.add_argument("--data-dir", default=os.path.join(ROOT, "datasets"), help="where verification files "
                           "are looked for: in it, then in its folders (default: %(default)s)")
         part.add_argument("--out", help="write OUT.md and OUT.json as well")
@@ -244,7 +297,8 @@ def parser():
 
     helps = {"figure3": "2-D embeddings of eight identities", "figure4a": "θ at the start, middle and end of a run",
              "figure4b": "target logits", "figure5": "decision margins", "figure6": "angles of a labelled test set",
-             "figure7": "angles of verification files"}
+             "figure7": "angles of verification files", "figure8": "CMC and ROC of MegaFace",
+             "figure9": "ROC curves of IJB-B and IJB-C"}
     for name, make in FIGURES.items():
         parents = {"figure6": [ctx], "figure7": [ctx, flip]}.get(name, [])
         part = parts.add_parser(name, parents=parents, help=helps[name])
@@ -268,6 +322,11 @@ def parser():
             add("--data", required=True, help="a labelled record of people that were not trained on")
             add("--impostors", type=positive, default=500_000, help="random impostor pairs at most (default 500000)")
             add("--seed", type=int, default=0, help="draws them (default 0)")
+        if name == "figure8":
+            add("--results", required=True, nargs="+", action="extend", metavar="FILE", help="the devkit's result "
+                "files, a curve each; eval/megaface.py --results writes such")
+        if name == "figure9":
+            add_ijb(part, required=True)
         if name == "figure7":
             add("--model", type=one_checkpoint, required=True, metavar="PREFIX,EPOCH")
             add("--data-dir", default=os.path.join(ROOT, "datasets"), help="where names are looked for "

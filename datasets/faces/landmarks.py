@@ -11,7 +11,7 @@ from datasets.formats.image_lists import finder, numbers, unquoted
 from runtime import Failure
 
 
-def _five_points(rows):
+def five_points(rows):
     """Return ten numbers a row as points, shape (N, 5, 2). Files have x1 y1 x2 y2 … or, as the original's lists,
     x1 … x5 y1 … y5: the order under which the file's points look like faces is taken.
     """
@@ -27,7 +27,7 @@ def read_list(path):
     """Read a list of labelled images, as `image_lists.read_list`, with the points of faces in order, shape (5, 2)."""
     entries = image_lists.read_list(path)
     rows = [row for row, entry in enumerate(entries) if entry.points is not None]
-    for row, points in zip(rows, _five_points([entries[row].points for row in rows])):
+    for row, points in zip(rows, five_points([entries[row].points for row in rows])):
         entries[row] = entries[row]._replace(points=points)
     return entries
 
@@ -71,4 +71,4 @@ def read_landmarks(path, root=None):
         rows.extend(points)
     if not names:
         raise Failure(f"{path} has no line of a path and ten numbers")
-    return dict(zip(names, _five_points(rows)))
+    return dict(zip(names, five_points(rows)))

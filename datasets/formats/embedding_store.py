@@ -7,9 +7,11 @@ A store X is three files:
 * `X-labels.npz`, once the store is finished: `labels`, `names`, `identity_labels` and `identity_names`, as in a file of
   embeddings (`datasets.formats.embeddings`).
 
-`X.json` has `network` (`prefix`, `epoch`, `fingerprint`), `flip`, `source` (`kind`, `path`, `digest`), `dimension` (D),
-`images` (of the source), `done` (how many of them are dealt with), `left_out` (those of them that could not be used,
-numbered from 0), `rows` (`done` without `left_out`) and `finished`. Rows are counted once their bytes are on the disk.
+`X.json` has `network` (`prefix`, `epoch`, `fingerprint`), `engine` (`name`, and `rows`, the number of images that the
+network gets at a time; the rounding of embeddings depends on both), `flip`, `source` (`kind`, `path`, `digest`),
+`dimension` (D), `images` (of the source), `done` (how many of them are dealt with), `left_out` (those of them that
+could not be used, numbered from 0), `rows` (`done` without `left_out`) and `finished`. Rows are counted once their
+bytes are on the disk.
 """
 import io
 import json
@@ -45,6 +47,8 @@ class State(NamedTuple):
     done: int = 0
     left_out: list[int] = []  # noqa: RUF012 - it is replaced, never changed
     finished: bool = False
+    engine: str = "mxnet"  # that of stores which do not name one
+    batch: int = 16
 
     @property
     def rows(self):
@@ -75,7 +79,8 @@ def write_state(path, state):
     """Write `X.json`, whole or not at all."""
     write_json(state_path(path), {
         "network": {"prefix": state.prefix, "epoch": state.epoch, "fingerprint": state.fingerprint},
-        "flip": state.flip, "source": {"kind": state.kind, "path": state.source, "digest": state.digest},
+        "engine": {"name": state.engine, "rows": state.batch}, "flip": state.flip,
+        "source": {"kind": state.kind, "path": state.source, "digest": state.digest},
         "dimension": state.dimension, "images": state.images, "done": state.done, "left_out": state.left_out,
         "rows": state.rows, "finished": state.finished})
 
@@ -89,10 +94,10 @@ def _whole(text):
 
 def _parsed(facts):
     """Return the state that parsed JSON describes; raises ValueError, KeyError or TypeError where it describes none."""
-    network, source = facts["network"], facts["source"]
+    network, source, engine = facts["network"], facts["source"], facts.get("engine", {"name": "mxnet", "rows": 16})
     state = State(network["prefix"], network["epoch"], network["fingerprint"], facts["flip"], source["kind"],
                   source["path"], source["digest"], facts["dimension"], facts["images"], facts["done"],
-                  facts["left_out"], facts["finished"])
+                  facts["left_out"], facts["finished"], engine["name"], engine["rows"])
     for field, kind in State.__annotations__.items():
         if type(getattr(state, field)) is not (list if field == "left_out" else kind):
             raise ValueError(f"{field} is {getattr(state, field)!r}")
@@ -100,7 +105,8 @@ def _parsed(facts):
         raise ValueError("left_out is no list of whole numbers")
     rising = [-1, *state.left_out, state.done]
     if any(after <= before for before, after in zip(rising, rising[1:])) or not state.done <= state.images < 1 << 48 \
-            or not 0 < state.dimension < 1 << 20 or state.epoch < 0 or facts["rows"] != state.rows \
+            or not 0 < state.dimension < 1 << 20 or state.epoch < 0 \
+            or not 0 < state.batch < 1 << 20 or facts["rows"] != state.rows \
             or (state.finished and state.done != state.images):
         raise ValueError("its numbers contradict each other")
     return state

@@ -41,9 +41,18 @@ def _checked(dist, issame, nfolds):
         dist = dist.astype(np.float64)
     if dist.ndim != 1 or dist.shape != issame.shape:
         raise ValueError(f"{dist.shape} distances and {issame.shape} labels: both should have shape (N,)")
-    if not 1 <= nfolds <= len(dist):
+    if np.ndim(nfolds) and np.shape(nfolds) != dist.shape:
+        raise ValueError(f"{dist.shape} distances and folds of shape {np.shape(nfolds)}")
+    if not np.ndim(nfolds) and not 1 <= nfolds <= len(dist):
         raise ValueError(f"{len(dist)} pairs do not make {nfolds} folds")
     return dist, issame
+
+
+def _parts(values, nfolds):
+    """Return the values of each fold: consecutive ones, or, where the fold of each pair is given, by that."""
+    if not np.ndim(nfolds):
+        return np.array_split(values, nfolds)
+    return [values[nfolds == fold] for fold in np.unique(nfolds)]
 
 
 def _below(dist, wanted, thresholds, nfolds):
@@ -57,15 +66,15 @@ def _below(dist, wanted, thresholds, nfolds):
     """
     # NumPy 1 compares an array with a threshold in the array's type; so did the original, and so do we.
     thresholds = thresholds.astype(dist.dtype)
-    folds = zip(np.array_split(dist, nfolds), np.array_split(wanted, nfolds))
+    folds = zip(_parts(dist, nfolds), _parts(wanted, nfolds))
     test = np.stack([np.searchsorted(np.sort(d[w]), thresholds, side="left") for d, w in folds])
-    return test, (test.sum(axis=0) - test if nfolds > 1 else test)
+    return test, (test.sum(axis=0) - test if len(test) > 1 else test)
 
 
 def _sizes(wanted, nfolds):
     """Count the wanted pairs on each fold and on the others of each fold: two int arrays, shape (nfolds,)."""
-    test = np.array([part.sum() for part in np.array_split(wanted, nfolds)])
-    return test, (test.sum() - test if nfolds > 1 else test)
+    test = np.array([part.sum() for part in _parts(wanted, nfolds)])
+    return test, (test.sum() - test if len(test) > 1 else test)
 
 
 def _share(part, whole):
@@ -84,12 +93,13 @@ def kfold_accuracy(dist, issame, nfolds=10):
     dist : array, shape (N,)
         Distances, compared in their own floating type.
     issame : array of bool, shape (N,)
-    nfolds : int
-        Folds are consecutive, as by KFold(nfolds, shuffle=False).
+    nfolds : int or array of int, shape (N,)
+        A number of folds, which are consecutive, as by KFold(nfolds, shuffle=False); or the fold of each pair.
 
     Returns
     -------
-    accuracies, thresholds : float arrays, shape (nfolds,)
+    accuracies, thresholds : float arrays, one number for each fold
+        In ascending order of the folds' numbers, where these are given.
 
     Raises
     ------
@@ -101,7 +111,7 @@ def kfold_accuracy(dist, issame, nfolds=10):
     impostor, impostor_others = _below(dist, ~issame, ACCURACY_THRESHOLDS, nfolds)
     # Right are genuine pairs below and impostors not below: up to a constant, the difference of the two counts.
     best = np.argmax(genuine_others - impostor_others, axis=1)
-    fold = np.arange(nfolds)
+    fold = np.arange(len(best))
     impostors, _ = _sizes(~issame, nfolds)
     pairs, _ = _sizes(np.ones_like(issame), nfolds)
     right = genuine[fold, best] + impostors - impostor[fold, best]

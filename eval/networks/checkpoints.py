@@ -39,7 +39,7 @@ def epochs(prefix):
 def parse(model):
     """Read the original's forms of --model: `PREFIX,EPOCH`, `PREFIX,1|2|3`, or `PREFIX` for all epochs found.
 
-    Blanks around an epoch do not count, as in `PREFIX, 0`.
+    Blanks around an epoch do not count, as in `PREFIX, 0`. An ONNX file is its own prefix, and its epoch is 0.
 
     Returns
     -------
@@ -55,6 +55,8 @@ def parse(model):
         `PREFIX` alone, and no epoch of it is there.
     """
     model = os.fspath(model)
+    if is_onnx(model):
+        return model, [0]
     found = epochs(model)
     prefix, comma, listed = model.rpartition(",")
     if comma and not found:
@@ -97,7 +99,7 @@ def one(model, default=None):
     Failure
         No epoch of `PREFIX` alone is there, or there are several, or several are given.
     """
-    if default is not None and "," not in model:
+    if default is not None and "," not in model and not is_onnx(model):
         return _without_blanks(model), default
     prefix, found = parse(model)
     if default is not None and prefix == model:  # a prefix with a comma in it
@@ -108,8 +110,15 @@ def one(model, default=None):
     return prefix, found[0]
 
 
+def is_onnx(model):
+    """Whether a `--model` names an ONNX file."""
+    return os.fspath(model).lower().endswith(".onnx")
+
+
 def require(prefix, epoch):
     """Raise Failure where the parameter file of an epoch is missing; the message names the epochs that are there."""
+    if is_onnx(prefix):
+        raise Failure(f"{prefix}: this takes a checkpoint, PREFIX,EPOCH, and not an ONNX file")
     there = epochs(prefix)
     if epoch not in there:
         known = f"the epochs there are {_some(there)}" if there else f"there is no {prefix}-NNNN.params at all"

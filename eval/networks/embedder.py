@@ -1,13 +1,13 @@
-"""From images to embeddings: the one place where a trained network is run."""
+"""From images to embeddings: the one place where a trained network is used."""
+from collections import deque
+
 import numpy as np
 
 from eval.measures.finite import check_finite
-from runtime import mx
-from symbols.inference import for_inference
 
 
 def _chunks(images, size, shape):
-    """Cut a stream of batches anew: arrays of `size` images of the given shape, and one smaller at the end."""
+    """Cut a stream of batches again: arrays of `size` images of the given shape, and one smaller at the end."""
     held, count = [], 0
     for batch in [images] if isinstance(images, np.ndarray) else images:
         if batch.dtype != np.uint8 or batch.shape[1:] != shape:
@@ -32,98 +32,49 @@ def summed(parts, name=""):
 
 
 class Embedder:
-    """A network bound to a device, that turns images into embeddings.
-
-    On a CPU the graph is lowered for speed, and MXNet fuses convolutions with what follows them (folding batch
-    normalisation beforehand gains nothing then); embeddings agree with the plain graph's to float32 accuracy.
+    """Turns images into embeddings by a network that is bound to a device.
 
     Parameters
     ----------
-    symbol : mx.Symbol
-        Image → embedding, with the input `data`, as `eval.networks.checkpoints.load` gives it.
-    arg_params, aux_params : dict of str to mx.nd.NDArray
-        May hold more than the symbol needs.
-    ctx : mx.Context
-        The CPU by default.
-    batch_size : int, optional
-        How many images the network gets at a time (one more where odd, so that flips come in pairs). 16 on CPUs, where
-        more take more memory and no less time, and 64 on GPUs, unless given.
-    image_shape : tuple
-        (channels, height, width).
+    engine : eval.networks.engines.engine.Engine
 
     Examples
     --------
-    >>> embedder = Embedder(*load("models/y1/model", 1))
+    >>> embedder = Embedder(ByMXNet(*load("models/y1/model", 1)))
     >>> embedder(images).shape
     (12, 128)
     """
 
-    def __init__(self, symbol, arg_params, aux_params, ctx=None, batch_size=None, image_shape=(3, 112, 112)):
-        self.ctx = ctx or mx.cpu()
-        if batch_size is None:
-            batch_size = 16 if self.ctx.device_type == "cpu" else 64
-        if batch_size < 1:
-            raise ValueError(f"a batch of {batch_size} images")
-        self.image_shape = tuple(image_shape)
-        self._rows = batch_size + batch_size % 2
-        self._symbol = symbol
-        self._full = self._last = None  # executors: of full batches, and of the last, smaller one
-        self.set_params(arg_params, aux_params)
+    def __init__(self, engine):
+        self.engine = engine
+
+    @property
+    def image_shape(self):
+        """(channels, height, width) of an image."""
+        return self.engine.image_shape
 
     @property
     def dimension(self):
         """The length of an embedding."""
-        return int(np.prod(self._full.outputs[0].shape[1:]))
-
-    def set_params(self, arg_params, aux_params):
-        """Give the network other parameters, for instance those that training has reached.
-
-        Parameters
-        ----------
-        arg_params, aux_params : dict of str to mx.nd.NDArray
-
-        Raises
-        ------
-        ValueError
-            One that the network needs is missing.
-        """
-        symbol = self._symbol
-        missing = [name for name in symbol.list_arguments() if name not in arg_params and name != "data"]
-        missing += [name for name in symbol.list_auxiliary_states() if name not in aux_params]
-        if missing:
-            raise ValueError(f"parameters that the network needs are missing: {', '.join(missing)}")
-        if self.ctx.device_type == "cpu":
-            symbol, arg_params = for_inference(symbol, arg_params, {"data": (1, *self.image_shape)})
-        # Bound anew, since on CPUs the operators that MXNet fuses keep weights of their first run.
-        self._full = self._last = None
-        self._full = symbol.simple_bind(self.ctx, grad_req="null", data=(self._rows, *self.image_shape))
-        self._full.copy_params_from(arg_params, aux_params, allow_extra_params=True)
-
-    def _forward(self, data):
-        """Start the network on images (n, channels, height, width) and return its output, to be waited for."""
-        if len(data) == self._rows:
-            executor = self._full
-        else:
-            if self._last is None or len(self._last.arg_dict["data"]) != len(data):
-                # It shares the memory of the full one; kept, for all sets of a run may end in such a batch.
-                self._last = self._full.reshape(data=data.shape)
-            executor = self._last
-        executor.arg_dict["data"][:] = data
-        return executor.forward(is_train=False)[0]
+        return self.engine.dimension
 
     def _embed(self, images, flip):
         """Yield the network's output for each chunk of images, the flipped ones behind the others."""
-        _, height, width = self.image_shape
-        waiting = None
-        for chunk in _chunks(images, self._rows // 2 if flip else self._rows, (height, width, self.image_shape[0])):
+        channels, height, width = self.image_shape
+        rows, waiting = self.engine.rows, deque()
+        for chunk in _chunks(images, max(rows // 2, 1) if flip else rows, (height, width, channels)):
             data = chunk.transpose(0, 3, 1, 2)
+            if flip and rows == 1:  # a network that takes one image at a time
+                yield np.concatenate([self.engine.start(np.ascontiguousarray(one, np.float32))()
+                                      for one in (data, data[..., ::-1])])
+                continue
             if flip:
                 data = np.concatenate([data, data[..., ::-1]])
-            if waiting is not None:  # it ran while this chunk was read and decoded
-                yield waiting.asnumpy()
-            waiting = self._forward(np.ascontiguousarray(data, np.float32))
-        if waiting is not None:
-            yield waiting.asnumpy()
+            if len(waiting) == self.engine.depth:  # the first ran while this chunk was read and decoded
+                yield waiting.popleft()()
+            waiting.append(self.engine.start(np.ascontiguousarray(data, np.float32)))
+        while waiting:
+            yield waiting.popleft()()
 
     def __call__(self, images):
         """Embed images.
@@ -181,5 +132,5 @@ class Embedder:
 
     def _joined(self, outputs):
         """Return a stream of outputs as one float32 array."""
-        outputs = [output.reshape(len(output), -1).astype(np.float32, copy=False) for output in outputs]
+        outputs = list(outputs)
         return np.concatenate(outputs) if outputs else np.empty((0, self.dimension), np.float32)

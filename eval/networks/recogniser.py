@@ -1,51 +1,35 @@
-"""From photographs to embeddings with a checkpoint: what comparing, searching and embedding folders share."""
-import os
-
+"""From photographs to embeddings: what comparing, searching and embedding folders share."""
 from sklearn.preprocessing import normalize
 
-from datasets.faces.align import align, find_face
-from datasets.faces.detector import mtcnn
+from datasets.faces.reader import Reader
 from datasets.formats import images
-from datasets.formats.image_lists import quoted
-from eval.networks.checkpoints import fingerprint, load
-from eval.networks.embedder import Embedder
-from eval.networks.flags import one_checkpoint
+from eval.networks.flags import add_network_flags
 from runtime import Failure
-from runtime.devices import parse_context
 
 
 class Recogniser:
-    """A checkpoint, with a detector for photographs that are not aligned yet.
+    """A trained network, with a detector for photographs that are not aligned yet.
 
     Parameters
     ----------
-    prefix : str
-    epoch : int
-    ctx : str or None
-        A device, as `runtime.devices.parse_context` reads it.
+    network : eval.networks.trained.Trained
     flip : bool
         Whether an embedding is the sum of those of the image and its mirror image (the original), or that of the image
         alone (the paper).
     aligned : bool
-        Whether pictures are faces of 112×112 already.
+        Whether pictures are aligned faces already.
 
     Attributes
     ----------
-    fingerprint : str
-        Tells this network from others.
+    prefix, epoch, fingerprint, embedder, image_shape, engine
+        Those of the network.
     """
 
-    def __init__(self, prefix, epoch, ctx=None, flip=True, aligned=False, batch_size=None):
-        symbol, arg_params, aux_params = load(prefix, epoch)
-        self.prefix, self.epoch, self.flip, self.aligned = prefix, epoch, flip, aligned
-        self.fingerprint = fingerprint(arg_params, aux_params)
-        self.embedder = Embedder(symbol, arg_params, aux_params, parse_context(ctx)[0], batch_size)
-        self._detect = None
-
-    @property
-    def image_shape(self):
-        """(channels, height, width) of a face."""
-        return self.embedder.image_shape
+    def __init__(self, network, flip=True, aligned=False):
+        self.network, self.flip, self.aligned = network, flip, aligned
+        self.prefix, self.epoch, self.fingerprint = network.prefix, network.epoch, network.fingerprint
+        self.embedder, self.engine, self.image_shape = network.embedder, network.embedder.engine, network.image_shape
+        self._read = Reader(self.image_shape[1], aligned)
 
     def face(self, path, root=None):
         """Return the aligned face of a picture: RGB uint8, shape (112, 112, 3).
@@ -55,18 +39,10 @@ class Recogniser:
         Failure
             The file cannot be read, leads out of `root`, or shows no face.
         """
-        size = self.image_shape[1]
         try:
-            pixels = images.decode(images.read(path, root), images.PHOTOGRAPH)
-            if not self.aligned:
-                self._detect = self._detect or mtcnn()
-                return align(pixels, find_face(pixels, self._detect)[0].points, size)
-            if pixels.shape[:2] != (size, size):
-                raise images.Unusable(f"is {pixels.shape[1]}×{pixels.shape[0]}, and an aligned face {size}×{size}: "
-                                      "leave out --aligned")
+            return self._read(path, root)
         except images.Unusable as error:
-            raise Failure(f"{quoted(os.fspath(path))} {error}") from None
-        return pixels
+            raise Failure(str(error)) from None
 
     def __call__(self, faces):
         """Embed faces.
@@ -85,12 +61,10 @@ class Recogniser:
         Failure
             The network gives values that are not finite.
         """
-        return normalize(self.embedder.embed(faces, self.flip, f"{self.prefix}, epoch {self.epoch}"))
+        return normalize(self.embedder.embed(faces, self.flip, self.network.name))
 
 
 def add_flags(parser, model_required=True):
-    """Add the flags of a checkpoint and of how it is used to a command's parser."""
-    parser.add_argument("--model", type=one_checkpoint, required=model_required, metavar="PREFIX,EPOCH",
-                        help="the checkpoint")
-    parser.add_argument("--ctx", help="cpu or gpu:N (default: the first visible GPU, else the CPU)")
+    """Add the flags of a network and of how it is used to a command's parser."""
+    add_network_flags(parser, model_required)
     parser.add_argument("--aligned", action="store_true", help="the pictures are aligned faces of 112×112 already")

@@ -58,7 +58,8 @@ def write(path, recogniser, source, seconds=SECONDS, progress=False):
     path = os.fspath(path)
     state = _begin(path, State(os.path.abspath(recogniser.prefix), recogniser.epoch, recogniser.fingerprint,
                                recogniser.flip, source.kind, os.path.abspath(source.path), source.digest,
-                               recogniser.embedder.dimension, len(source)))
+                               recogniser.embedder.dimension, len(source), engine=recogniser.engine.name,
+                               batch=recogniser.engine.rows))
     labels = source.labels, source.names, source.people  # whatever is wrong with them ends the command here
     if state.finished:
         Rows(path)
@@ -115,6 +116,8 @@ def _begin(path, wanted):
     if found.flip != wanted.flip:
         raise Failure(f"{path} holds embeddings {'with' if found.flip else 'without'} mirror images: "
                       f"{'leave out' if found.flip else 'give'} --no-flip; or {REMOVE}")
+    if found.engine != wanted.engine:
+        raise Failure(f"{path} holds embeddings by the engine {quoted(found.engine)}: leave out --engine; or {REMOVE}")
     same = (found.kind, found.digest, found.images) == (wanted.kind, wanted.digest, wanted.images)
     if not same or found.dimension != wanted.dimension:
         now = "which has changed since" if found.source == wanted.source and found.kind == wanted.kind \

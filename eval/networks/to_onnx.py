@@ -33,15 +33,15 @@ FLAGS = {"FullyConnected": {"flatten": True, "no_bias": False}, "Convolution": {
          "sum": {"keepdims": False}, "mean": {"keepdims": False}}
 
 
-def packages():
-    """Return the module `onnx` with its parts; runtime.Failure with how to get it where it is missing."""
+def packages(requirements="requirements-onnx.txt"):
+    """Return the module `onnx` with its parts; runtime.Failure with the file that installs it where it is missing."""
     try:
         import onnx
         import onnx.numpy_helper
         import onnx.shape_inference
     except (ImportError, TypeError) as error:  # TypeError: protobuf's, where its version does not fit
         raise Failure(f"the packages for ONNX do not import ({' '.join(str(error).split())[:100]}): "
-                      "pip install -r requirements-onnx.txt") from error
+                      f"pip install -r {requirements}") from error
     return onnx
 
 

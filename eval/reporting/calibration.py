@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from datasets.formats.image_lists import quoted
-from eval.networks.checkpoints import params_path
+from eval.networks.checkpoints import is_onnx, params_path
 from runtime import Failure, mx
 from runtime.environment import versions
 from runtime.files import whole_file
@@ -89,7 +89,9 @@ def calibrate(dist, issame, far, sets, flip, checkpoint):
 
 
 def default_path(prefix, epoch):
-    """Return the name of the calibration file beside a checkpoint."""
+    """Return the name of the calibration file beside a checkpoint or an ONNX file."""
+    if is_onnx(prefix):
+        return f"{prefix}-threshold.json"
     return params_path(prefix, epoch)[:-len(".params")] + "-threshold.json"
 
 
@@ -170,6 +172,7 @@ def threshold_of(recogniser, path=None):
 
 def how_to_calibrate(recogniser):
     """Return what to do where no threshold is known."""
-    return (f"no threshold is known for {recogniser.prefix}, epoch {recogniser.epoch}, so nothing is called the same "
-            f"or different: make one with `python eval/verification.py --model {recogniser.prefix},{recogniser.epoch} "
+    network = recogniser.network
+    return (f"no threshold is known for {network.name}, so nothing is called the same or different: make one with "
+            f"`python eval/verification.py --model {network.flag} "
             "--target lfw --calibrate 1e-3`, and where its folder cannot be written to, with --calibration FILE")

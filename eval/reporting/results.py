@@ -161,11 +161,6 @@ def of_benchmark(protocol, values, data, checkpoint=None, flip=None, engine=None
             "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
 
 
-def rate_key(rate):
-    """Return the key of a rate, such as "1e-04"."""
-    return f"{rate:.0e}"
-
-
 def _plain(value):
     """Return a value as JSON has it: NumPy's numbers and arrays as Python's, None for what is not finite."""
     if isinstance(value, dict):

@@ -1,5 +1,6 @@
 """The embedding network as it is at this moment of training, ready to embed."""
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 
 
 class CurrentNetwork:
@@ -17,16 +18,16 @@ class CurrentNetwork:
 
     def __init__(self, symbol, learner, context):
         self._symbol, self._learner, self._context = symbol, learner, context
-        self._embedder = None
+        self._engine = None
 
     def embedder(self):
         """Return an Embedder with the parameters of after the last step."""
         arg_params, aux_params = self._learner.embedding()
-        if self._embedder is None:
-            self._embedder = Embedder(self._symbol, arg_params, aux_params, ctx=self._context)
+        if self._engine is None:
+            self._engine = ByMXNet(self._symbol, arg_params, aux_params, ctx=self._context)
         else:
-            self._embedder.set_params(arg_params, aux_params)
-        return self._embedder
+            self._engine.set_params(arg_params, aux_params)
+        return Embedder(self._engine)
 
     def __call__(self, images):
         """Return the embeddings (N, D) of images, which are as `Embedder` takes them."""

@@ -17,7 +17,10 @@ def test_command(command, tmp_path):
     written = json.loads((tmp_path / "out.json").read_text())
     assert set(written) == {"processor", "threads", "cores", "versions", "rounds", "seconds", "rows", "failed",
                             "curves"}
-    rows = {(row["section"], row["right"]): row for row in written["rows"]}
+    engines = [row for row in written["rows"] if "engines" in row["label"]]
+    assert engines[0]["left"] == "auto" and engines[0]["right"] == "mxnet" and engines[0]["unit"] == "images/s"
+    assert re.fullmatch(r"[\d.e+]+ h for a million faces", engines[0]["note"])
+    rows = {(row["section"], row["right"]): row for row in written["rows"] if row["left"] in ("ours", "loops")}
     assert set(rows) == {("embed", "plain"), ("embed", "plain, fused"), ("embed", "SGEMM peak"),
                          ("verification", "ours")}
     assert all(row["ratio"] == pytest.approx(row["left_value"] / row["right_value"]) for row in rows.values())

@@ -7,6 +7,7 @@ from importlib import metadata
 
 import pytest
 
+from runtime import cards
 from tools import doctor
 
 
@@ -107,6 +108,57 @@ def test_the_gpu_build_beside_the_cpu_build(examine, tmp_path):
     assert re.search(r"^  nvidia-cudnn-cu11 +8\.9\.6\.50 +9\.0\.0\.312 +pip install nvidia-cudnn-cu11==8\.9\.6\.50$",
                      done.stdout, re.M)
     assert states(done.stdout)["mxnet-cu112"] == "note"
+
+
+@pytest.fixture
+def nvidia_smi(monkeypatch, tmp_path):
+    """Put an nvidia-smi with an answer on the path, in front of a CUDA driver that is no library."""
+    def make(answer):
+        (tmp_path / "libcuda.so.1").write_bytes(b"no library")
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\ncat <<END\n{answer}\nEND\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        cards.look.cache_clear()
+    yield make
+    cards.look.cache_clear()
+
+
+def test_which_gpus_train_and_which_only_embed(nvidia_smi, capsys):
+    nvidia_smi("0, NVIDIA H100 PCIe, 9.0\n1, NVIDIA GeForce RTX 4090, 8.9\n2, NVIDIA GeForce RTX 5090, 12.0\n"
+               "3, Tesla K80, 3.7")
+    rows = doctor.gpus()
+    assert [(row.name, row.state) for row in rows] == [("gpu:0", "note"), ("gpu:1", "ok"), ("gpu:2", "note"),
+                                                       ("gpu:3", "note")]
+    assert rows[0].found == "NVIDIA H100 PCIe, compute capability 9.0: cannot train, can only embed through an engine"
+    assert "onnxruntime-gpu" in rows[0].fix and "onnxruntime-gpu" in rows[2].fix
+    assert rows[1].found == "NVIDIA GeForce RTX 4090, compute capability 8.9: can train and embed"
+    assert rows[3].found.endswith("can neither train nor embed") and "--ctx cpu" in rows[3].fix
+    doctor.show("GPUs", rows)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+
+
+def test_gpus_that_cuda_visible_devices_hides(nvidia_smi, monkeypatch):
+    nvidia_smi("0, NVIDIA H100 PCIe, 9.0\n1, Tesla T4, 7.5")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    card, note = doctor.gpus()
+    assert card.name == "gpu:0" and card.found.startswith("Tesla T4,")
+    assert (note.name, note.state) == ("CUDA_VISIBLE_DEVICES", "note") and note.found.startswith("is 1: ")
+
+
+def test_no_answer_about_gpus(nvidia_smi):
+    nvidia_smi("Failed to initialize NVML: Driver/library version mismatch")
+    row, = doctor.gpus()
+    assert row.state == "note" and row.found.startswith("not known: ") and "nvidia-smi" in row.fix
+
+
+@pytest.mark.parametrize(("answer", "wanted"), [((None, None), "there is no NVIDIA driver"), (((), None), "none")])
+def test_no_gpus(monkeypatch, answer, wanted):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(cards, "look", lambda: answer)
+    assert doctor.gpus() == [doctor.Row("NVIDIA GPUs", "absent", wanted)]
 
 
 def test_a_job_for_several_machines_in_the_environment(monkeypatch, tmp_path):

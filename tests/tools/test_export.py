@@ -11,6 +11,7 @@ from runtime import Failure, mx
 from symbols import get_symbol
 from symbols.outputs import OUTPUTS
 from tools import export
+from tools.exporting import formats
 
 FACE = (3, 112, 112)
 
@@ -192,7 +193,7 @@ def test_a_checkpoint_stored_in_halves(form, fill, tmp_path):
 def test_what_does_not_compute_the_same_never_appears(small, tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "net-0000.params").write_text("older")
-    monkeypatch.setitem(export.FORMATS, "params", lambda prefix, *network: lambda images: np.zeros((len(images), 6)))
+    monkeypatch.setitem(formats.FORMATS, "params", lambda prefix, *network: lambda images: np.zeros((len(images), 6)))
     with pytest.raises(Failure, match="nothing was written"):
         export.export((small, 3), "params", str(tmp_path / "out" / "net"))
     assert os.listdir(tmp_path / "out") == ["net-0000.params"]
@@ -203,8 +204,8 @@ def test_not_a_number_is_not_the_same():
     def source(images):
         return images[:, 0, 0]
 
-    assert np.isnan(export.largest_difference(source, lambda images: source(images) * np.nan, (1, 3)))
-    assert export.largest_difference(source, source, (1, 3)) == 0
+    assert np.isnan(formats.largest_difference(source, lambda images: source(images) * np.nan, (1, 3)))
+    assert formats.largest_difference(source, source, (1, 3)) == 0
 
 
 def test_packages_that_are_missing(small, tmp_path, monkeypatch):

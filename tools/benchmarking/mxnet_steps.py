@@ -7,6 +7,7 @@ import numpy as np
 
 from datasets.formats.records import read_layout
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from recognition.config.build import build
 from recognition.config.losses import loss_settings
 from recognition.config.networks import network_settings
@@ -18,6 +19,8 @@ from recognition.training.initialisation import initializer
 from recognition.training.replicated import bind
 from runtime import mx
 from symbols import get_symbol
+from symbols.graph import rewrite
+from symbols.lowering import FACES, flatten_before_dense
 from tools.benchmarking.contenders import drawn, drawn_images
 
 
@@ -65,7 +68,7 @@ def train_plain(network, batch, classes):
     return _train_step(module, batch, classes)
 
 
-def _filled(network):
+def filled(network):
     """Return (symbol, arg_params, aux_params) of a network with drawn parameters."""
     symbol = _symbol(_config(network, 1, 1))
     shapes, _, states = symbol.infer_shape(data=(1, 3, 112, 112))
@@ -76,14 +79,18 @@ def _filled(network):
 
 def embed_ours(network, batch):
     """Return a function that embeds one batch of drawn images with our Embedder: uint8 (B, H, W, 3) → (B, D)."""
-    embedder = Embedder(*_filled(network), batch_size=batch)
+    embedder = Embedder(ByMXNet(*filled(network), batch_size=batch))
     images = drawn_images(batch)
     return lambda: embedder(images)
 
 
 def embed_plain(network, batch):
-    """Return the same with the symbol as it is saved. MXNET_SUBGRAPH_BACKEND says whether MXNet fuses operators."""
-    symbol, args, auxs = _filled(network)
+    """Return the same with the symbol as it is saved. MXNET_SUBGRAPH_BACKEND says whether MXNet fuses operators.
+
+    One node is added, without which the fused graph fails in its second run on processors with AVX-512.
+    """
+    symbol, args, auxs = filled(network)
+    symbol = rewrite(symbol, [flatten_before_dense], FACES)
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=(batch, 3, 112, 112))
     executor.copy_params_from(args, auxs)
     images = drawn_images(batch)

@@ -26,6 +26,7 @@ TRAIN_PLAIN = ("plain", "tools.benchmarking.mxnet_steps:train_plain", {})
 # For inference MXNet fuses operators when it binds a graph, unless told not to.
 EMBED_PLAIN = ("plain", "tools.benchmarking.mxnet_steps:embed_plain", {"MXNET_SUBGRAPH_BACKEND": "NONE"})
 EMBED_FUSED = ("plain, fused", "tools.benchmarking.mxnet_steps:embed_plain", {"MXNET_SUBGRAPH_BACKEND": "MKLDNN"})
+PYTORCH = ("PyTorch", "PyTorch, compiled")
 # PyTorch's threads wait as they do by default, spinning for less than a millisecond before they sleep.
 WAITING = {"GOMP_SPINCOUNT": "300000"}
 
@@ -68,7 +69,7 @@ def race(specifications, threads, rounds):
     Parameters
     ----------
     specifications : list of (name, str, dict, dict)
-        Name, step, environment and settings of each, as `Contender` takes them. PyTorch may fail to start.
+        Name, step, environment and settings of each, as `Contender` takes them. PyTorch's may fail to start.
     threads : int, or dict of name to int
     rounds : int
 
@@ -85,12 +86,12 @@ def race(specifications, threads, rounds):
         for name, step, environment, settings in specifications:
             own = threads[name] if isinstance(threads, dict) else threads
             contenders[name] = stack.enter_context(Contender(step, own, environment, **settings))
-        try:
-            if "PyTorch" in contenders:
-                contenders["PyTorch"].wait()
-        except Failure as failure:
-            failed = str(failure)
-            del contenders["PyTorch"]
+        for name in [name for name in contenders if name in PYTORCH]:
+            try:
+                contenders[name].wait()
+            except Failure as failure:
+                failed = str(failure)
+                del contenders[name]
         return (*take_turns(contenders, rounds), failed)
 
 
@@ -131,10 +132,12 @@ def network_rows(section, network, batch, threads, rounds):
                       *((*contender, settings) for contender in plain),
                       ("SGEMM peak", "tools.benchmarking.contenders:sgemm", {}, {})]
     absent = _without_torch()
+    pytorch = PYTORCH[:2 if training else 1] if network in IN_PYTORCH else ()
     if network in IN_PYTORCH and not absent:
-        specifications.append(("PyTorch", f"tools.benchmarking.torch_networks:{section}", WAITING, settings))
+        specifications += [(name, f"tools.benchmarking.torch_networks:{section}", WAITING,
+                            {**settings, **({"compiled": True} if name != "PyTorch" else {})}) for name in pytorch]
     seconds, results, failed = race(specifications, threads, rounds)
-    for name in [name for name, *_ in plain] + ["PyTorch"] * (network in IN_PYTORCH):
+    for name in [*(name for name, *_ in plain), *pytorch]:
         if name in seconds:
             yield compared(section, label, "ours", name, seconds, batch, "images/s", facts,
                            "" if training else _differing(results, name))

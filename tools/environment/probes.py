@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from runtime import ROOT, cores, mx, nvidia, run_command
+from runtime.devices import usable_gpus
 
 REINSTALL = "install MXNet as requirements.txt names it: `make setup`"
 DRIVER = "install NVIDIA's driver 520.61 or later; `nvidia-smi` has to list the GPU"
@@ -132,9 +133,12 @@ def gpus():
         return ("fails", f"the GPU build sees no device ({driver}"
                 + (f"; CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']}" if hidden else "") + ")",
                 "unset CUDA_VISIBLE_DEVICES" if hidden else DRIVER)
-    for index in range(count):
+    usable = usable_gpus()
+    if not usable:
+        return "note", f"MXNet can use none of the GPUs ({driver})", "see the GPUs below for what each can do"
+    for index in usable:
         convolve(mx.gpu(index))
-    memory = ", ".join(f"gpu:{index} {mx.context.gpu_memory_info(index)[1] / 2**30:.0f} GiB" for index in range(count))
+    memory = ", ".join(f"gpu:{index} {mx.context.gpu_memory_info(index)[1] / 2**30:.0f} GiB" for index in usable)
     found = f"{memory}; {'cuDNN' if enabled('CUDNN') else 'no cuDNN'}; {driver}"
     return ("ok", found, "") if version.value >= CUDA_11_8 else ("note", found, DRIVER)
 

@@ -5,6 +5,7 @@ import sys
 from datasets.formats import verification_file
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.protocols import pairs
 from eval.protocols.folds import distrust_of
 from eval.reporting import results
@@ -28,7 +29,7 @@ class Checkpoint:
 
     @functools.cached_property
     def embedder(self):
-        return Embedder(*self._parts, self.context)
+        return Embedder(ByMXNet(*self._parts, self.context))
 
     def verified(self, name, path, flip, folds=10, fewer=False, progress=False):
         """Return the evaluation of this network on a verification file, and the kinds of its pairs.

@@ -5,6 +5,7 @@ from sklearn.preprocessing import normalize
 from datasets.formats import records
 from eval.networks import sources
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.reporting.plots import plt
 from recognition.config.build import build, settle
 from recognition.config.losses import loss_settings
@@ -136,7 +137,7 @@ def nets(network, dataset, subset, flags):
     start, drawn = trained("softmax")[1], []
     for loss, title in LOSSES:
         config, params = trained(loss, start)
-        embedder = Embedder(get_symbol(config.net_name, **network_settings(config)), *params)
+        embedder = Embedder(ByMXNet(get_symbol(config.net_name, **network_settings(config)), *params))
         embeddings, labels = zip(*sources.embedded(embedder, sources.Record(subset)))
         drawn.append((title, np.concatenate(embeddings), np.concatenate(labels), params[0]["fc7_weight"].asnumpy()))
     return drawn

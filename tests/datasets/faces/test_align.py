@@ -157,8 +157,9 @@ def test_real_photographs(detect, photographs, published):
     """The published network takes Rob Lowe's two pictures for one person, and no other two."""
     from eval.networks.checkpoints import load
     from eval.networks.embedder import Embedder
+    from eval.networks.engines.by_mxnet import ByMXNet
     crops = np.stack([align(image, find_face(image, detect)[0].points) for image in photographs.values()])
-    embeddings = sum(Embedder(*load(str(published), 0)[:3]).both_flips(crops))
+    embeddings = sum(Embedder(ByMXNet(*load(str(published), 0)[:3])).both_flips(crops))
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     cosines = embeddings @ embeddings.T
     same = tuple(i for i, name in enumerate(photographs) if name.startswith("Rob_Lowe"))

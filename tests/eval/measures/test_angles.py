@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from eval.measures import angles
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.networks.sources import Record, embedded, label_of
 from runtime import Failure, mx
 
@@ -130,7 +131,7 @@ def test_one_identity_has_no_impostors():
 def test_record_is_embedded_in_order(faces):
     data = mx.sym.Variable("data")
     mean = mx.sym.Flatten(mx.sym.Pooling(data, global_pool=True, kernel=(1, 1), pool_type="avg"), name="fc1")
-    embedder = Embedder(mean, {}, {}, batch_size=4)
+    embedder = Embedder(ByMXNet(mean, {}, {}, batch_size=4))
     source = Record(faces)
     assert [len(batch.labels) for batch in source.batches(batch=5)] == [5, 5, 5, 5, 4]
     batches = list(embedded(embedder, source))

@@ -6,6 +6,7 @@ import pytest
 
 from eval.networks.checkpoints import load
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from runtime import Failure, mx
 
 
@@ -38,7 +39,7 @@ def faces(count, shape=(16, 20, 3)):
 
 
 def embedder_of(parts, batch_size=8):
-    return Embedder(*parts, batch_size=batch_size, image_shape=(3, 16, 20))
+    return Embedder(ByMXNet(*parts, batch_size=batch_size, image_shape=(3, 16, 20)))
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 16, 19])
@@ -87,7 +88,7 @@ def test_other_parameters():
     embedder = embedder_of(parts)
     embedder(images)
     for symbol, args, auxs in (others, parts, (parts[0], parts[1], others[2])):
-        embedder.set_params(args, auxs)
+        embedder.engine.set_params(args, auxs)
         np.testing.assert_allclose(embedder(images), by_module(symbol, args, auxs, images), rtol=1e-4, atol=1e-5)
 
 
@@ -95,7 +96,7 @@ def test_missing_parameters():
     symbol, args, auxs = network()
     embedder = embedder_of((symbol, args, auxs))
     with pytest.raises(ValueError, match="conv_bias"):
-        embedder.set_params({name: array for name, array in args.items() if name != "conv_bias"}, auxs)
+        embedder.engine.set_params({name: array for name, array in args.items() if name != "conv_bias"}, auxs)
     with pytest.raises(ValueError, match="bn_moving_var"):
         embedder_of((symbol, args, {}))
 
@@ -121,7 +122,7 @@ def test_what_is_no_batch_of_images(images):
 
 def test_the_published_checkpoint(published):
     parts, images = load(published, 0), faces(5, (112, 112, 3))
-    found = Embedder(*parts, batch_size=4)(images)
+    found = Embedder(ByMXNet(*parts, batch_size=4))(images)
     wanted = by_module(*parts, images)
     assert found.shape == (5, 128)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())

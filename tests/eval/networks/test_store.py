@@ -44,12 +44,12 @@ def rows_of(places, dimension):
     return np.float32(places)[:, None] + np.arange(1, dimension + 1, dtype=np.float32) / 7
 
 
-def network(dimension=3, fingerprint="f", flip=True, prefix="m"):
+def network(dimension=3, fingerprint="f", flip=True, prefix="m", engine="mxnet"):
     class Fake(SimpleNamespace):
         def __call__(self, images):
             return rows_of(images[:, 0, 0, 0], dimension)
     return Fake(prefix=prefix, epoch=1, fingerprint=fingerprint, flip=flip,
-                embedder=SimpleNamespace(dimension=dimension))
+                embedder=SimpleNamespace(dimension=dimension), engine=SimpleNamespace(name=engine, rows=16))
 
 
 def contents(path):
@@ -97,6 +97,7 @@ import os, signal, sys
 from datasets.formats.embedding_store import read_state
 from eval.networks import sources, store
 from eval.networks.recogniser import Recogniser
+from eval.networks.trained import Trained
 prefix, data, path, rows = sys.argv[1:]
 class Dying(sources.Record):
     batch = 16
@@ -105,7 +106,7 @@ class Dying(sources.Record):
             if read_state(path).rows >= int(rows):
                 os.kill(os.getpid(), signal.SIGKILL)
             yield row
-store.write(path, Recogniser(prefix, 1), Dying(data), seconds=0)
+store.write(path, Recogniser(Trained(prefix, 1, "cpu", 16, "mxnet")), Dying(data), seconds=0)
 """
 
 
@@ -130,7 +131,8 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, root, capsys):
                                      for number in range(200)])
 
     def run(path):
-        embed.main(["--model", f"{tmp_path / 'model'},1", "--data", str(tmp_path / "rec"), "--output", str(path)])
+        embed.main(["--model", f"{tmp_path / 'model'},1", "--data", str(tmp_path / "rec"), "--output", str(path),
+                    *([] if path.name == "x.npy" else ["--engine", "mxnet", "--batch-size", "16"])])
         return capsys.readouterr().out
     path = tmp_path / "x.npy"
     for rows in (64, 128):
@@ -159,6 +161,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, root, capsys):
 
 @pytest.mark.parametrize("other, source, says", [
     (network(fingerprint="g"), Numbers(9), r"of another network \(.*m, epoch 1\): give that checkpoint with --model; "),
+    (network(engine="openvino"), Numbers(9), "by the engine mxnet: leave out --engine; or"),
     (network(flip=False), Numbers(9), "with mirror images: leave out --no-flip; or"),
     (network(), Numbers(9, digest="e"), "numbers, which has changed since: remove"),
     (network(), Numbers(8), "numbers, which has changed since: remove")])

@@ -9,6 +9,7 @@ import pytest
 from datasets.formats.verification_file import read
 from eval.networks.checkpoints import load
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from eval.protocols.pairs import format_auc, format_lines, verify
 from runtime import Failure
 
@@ -157,7 +158,7 @@ def test_too_few_pairs_in_training():
 @pytest.mark.slow
 def test_the_published_checkpoint_tells_faces_apart(published, orl):
     images, issame = read(orl / "orl.bin")
-    embedder = Embedder(*load(published, 0))
+    embedder = Embedder(ByMXNet(*load(published, 0)))
     result = verify(embedder, images, issame)
     assert result.accuracy >= 0.980
     assert result.auc >= 0.998
@@ -167,7 +168,7 @@ def test_the_published_checkpoint_tells_faces_apart(published, orl):
 
 def test_ten_genuine_pairs(published, shared):
     images, issame = read(shared / "reference" / "small_lfw.bin")
-    result = verify(Embedder(*load(published, 0), batch_size=8), images, issame)
+    result = verify(Embedder(ByMXNet(*load(published, 0), batch_size=8)), images, issame)
     assert 9 < result.xnorm < 13
     assert (result.distances < 1.3).all()
     assert math.isnan(result.tar)

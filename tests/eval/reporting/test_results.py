@@ -10,6 +10,7 @@ import pytest
 
 from datasets.formats import verification_file
 from eval import verification
+from eval.measures.rates import rate_key
 from eval.networks.checkpoints import fingerprint, load
 from eval.reporting import paper_numbers, results
 from runtime import mx
@@ -46,7 +47,7 @@ def lfw(tmp_path):
 
 
 def verify(model, path, *flags):
-    verification.main(["--model", str(model), "--target", str(path), *map(str, flags)])
+    verification.main(["--model", str(model), "--target", str(path), "--engine", "mxnet", *map(str, flags)])
 
 
 def kept(prefix, name="lfw"):
@@ -238,7 +239,7 @@ def test_the_papers_numbers_of_the_other_benchmarks(shared):
 
 def test_another_benchmark_is_kept_and_written_as_one_object(tmp_path):
     checkpoint = {"prefix": str(tmp_path / "model"), "epoch": 3, "fingerprint": "0" * 64}
-    values = {"tar": {results.rate_key(rate): np.float32(0.5) for rate in (1e-6, 1e-4, np.float64(0.1))},
+    values = {"tar": {rate_key(rate): np.float32(0.5) for rate in (1e-6, 1e-4, np.float64(0.1))},
               "one_gallery": None, "count": np.int64(3), "bad": np.nan}
     made = results.of_benchmark({"name": "ijb", "norms": np.bool_(False)}, values, {"path": "/ijb", "pairs": 7},
                                 checkpoint, False, "mxnet", {"one_gallery": "a probe without a mate"})

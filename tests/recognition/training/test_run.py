@@ -15,6 +15,7 @@ import pytest
 from datasets.formats import records, verification_file
 from eval.networks import checkpoints
 from eval.networks.embedder import Embedder
+from eval.networks.engines.by_mxnet import ByMXNet
 from recognition.config.build import build
 from recognition.training import replicated
 from recognition.training.run import train as train_here
@@ -87,7 +88,7 @@ def test_checkpoint_loads_without_this_project(train, root, tmp_path):
         "np.save(sys.argv[3], executor.forward(is_train=False)[0].asnumpy())\n")
     subprocess.run([sys.executable, "-c", script, str(prefix), str(tmp_path / "images.npy"), str(tmp_path / "out.npy")],
                    check=True, cwd=root)
-    ours = Embedder(*checkpoints.load(str(prefix), 1))(images)
+    ours = Embedder(ByMXNet(*checkpoints.load(str(prefix), 1)))(images)
     alone = np.load(tmp_path / "out.npy")
     assert np.abs(ours - alone).max() <= 1e-5 * np.abs(alone).max()
 

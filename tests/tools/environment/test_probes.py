@@ -4,7 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from runtime import mx
+from runtime import cards, mx
+from runtime.cards import Card
 from tools.environment import probes
 
 
@@ -45,6 +46,38 @@ def test_a_build_without_features(monkeypatch):
     monkeypatch.setattr(probes, "enabled", lambda feature: False)
     assert probes.mkldnn()[0] == "note" and probes.decoding()[0] == "fails"
     assert probes.distributed()[0] == "absent" and probes.gpus()[0] == "absent"
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with GPUs and MXNet's GPU build: machine(cards). It returns the list of devices that are tried."""
+    class Driver:
+        @staticmethod
+        def cuDriverGetVersion(version):
+            version._obj.value = 12040
+
+    def make(*known):
+        tried = []
+        monkeypatch.setattr(probes, "enabled", lambda feature: True)
+        monkeypatch.setattr(probes.ctypes, "CDLL", lambda name: Driver)
+        monkeypatch.setattr(cards, "look", lambda: (known, None))
+        monkeypatch.setattr(mx.context, "num_gpus", lambda: len(known))
+        monkeypatch.setattr(mx.context, "gpu_memory_info", lambda index: (0, 40 * 2**30))
+        monkeypatch.setattr(probes, "convolve", tried.append)
+        return tried
+    return make
+
+
+def test_only_gpus_that_mxnet_can_use_are_tried(machine):
+    tried = machine(Card("NVIDIA H100 PCIe", (9, 0)), Card("Tesla T4", (7, 5)))
+    state, found, _ = probes.gpus()
+    assert state == "ok" and tried == [mx.gpu(1)] and found.startswith("gpu:1 40 GiB; cuDNN; ")
+
+
+def test_gpus_that_mxnet_cannot_use(machine):
+    tried = machine(Card("NVIDIA H100 PCIe", (9, 0)))
+    state, found, fix = probes.gpus()
+    assert state == "note" and not tried and "the driver knows CUDA 12.4" in found and "GPUs below" in fix
 
 
 def test_a_worker_that_gets_no_sum():
