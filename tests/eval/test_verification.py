@@ -242,6 +242,19 @@ def test_results_by_subgroup(models, sets, run, tmp_path):
         run("--models-root", models, "--data-dir", sets, "--attributes", tmp_path / "a.csv")
 
 
+def test_what_cannot_be_kept_apart_or_written_is_said_before_the_work(models, sets, run, tmp_path, monkeypatch):
+    """Results go by the name of the file: of two files with one name, JSON and --mode would keep the last alone."""
+    monkeypatch.setattr(verification, "Trained", None)
+    shutil.copyfile(sets / "faces" / "agedb_30.bin", sets / "faces" / "lfw.bin")
+    flags = ("--models-root", models, "--data-dir", sets, "--target")
+    with pytest.raises(Failure, match="^--target has 2 files with the name lfw"):
+        run(*flags, f"{sets / 'lfw.bin'},{sets / 'faces' / 'lfw.bin'}")
+    (tmp_path / "out").write_text("")
+    for mode in (1, 2):
+        with pytest.raises(Failure, match=f"out is no folder: .*--mode {mode}"):
+            run(*flags, "lfw", "--mode", mode, "--output", tmp_path / "out")
+
+
 @pytest.mark.parametrize("arguments", [
     ["--model", "model,"], ["--model", "model,x"], ["--model", ",1"], ["--batch-size", "0"], ["--batch-size", "x"],
     ["--batch-size", "9" * 5000], ["--nfolds", "0"], ["--nfolds", "-1"], ["--mode", "3"], ["--max", "3"],
