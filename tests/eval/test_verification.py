@@ -176,7 +176,8 @@ def test_folds_that_lack_a_kind(models, sets, tmp_path, capsys, issame, flags, s
                                               tmp_path / "out.json", *flags)])
     done = capsys.readouterr()
     check(done.out.splitlines(), "loading .*", *block("own"))
-    assert done.err == (f"[own]note: {said}\n" if said else "")
+    err = re.sub("engine: .*\n", "", done.err)  # said once a process
+    assert err == (f"[own]note: {said}\n" if said else "")
     assert json.loads((tmp_path / "out.json").read_text())["note"] == said
 
 
