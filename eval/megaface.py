@@ -28,7 +28,7 @@ from eval.reporting import results
 from eval.reporting.paper_numbers import paper
 from runtime import Failure, run_command, shown
 from runtime.files import check_folder_of
-from runtime.flags import number, rate
+from runtime.flags import number, rate_of_one_digit
 
 OURS = {("small", False): "CASIA, R50, ArcFace", ("small", True): "CASIA, R50, ArcFace, R",
         ("large", False): "MS1MV2, R100, ArcFace", ("large", True): "MS1MV2, R100, ArcFace, R"}
@@ -66,7 +66,8 @@ def parse_arguments(arguments=None):
     add("--refined", action="store_true", help="apply the noise lists")
     add("--seed", type=number, default=0, help="draws the noise of noisy probes' features (default 0)")
     add("--sizes", type=sizes, metavar="N,N,…", help="numbers of distractors (default: all in templatelists/)")
-    add("--fars", type=rate, nargs="+", default=list(megaface.FARS), metavar="FAR", help="default: 1e-1 to 1e-6")
+    add("--fars", type=rate_of_one_digit, nargs="+", default=list(megaface.FARS), metavar="FAR",
+        help="default: 1e-1 to 1e-6")
     add_network_flags(parser)
     add("--facescrub-images", metavar="DIR", help="images of facescrub_lst (default: ROOT/data/facescrub_images)")
     add("--megaface-images", metavar="DIR", help="images of megaface_lst (default: ROOT/data/megaface_images)")

@@ -22,7 +22,7 @@ from eval.reporting import results
 from eval.reporting.paper_numbers import paper
 from runtime import Failure, run_command, shown
 from runtime.files import check_folder_of
-from runtime.flags import rate
+from runtime.flags import rate_of_one_digit
 
 READING = "this project's reading"
 
@@ -33,10 +33,10 @@ def parse_arguments(arguments=None):
     add = parser.add_argument
     add("--features", required=True, metavar="FILE", help="the feature file; with --model it is written")
     add("--labels", metavar="FILE", help="the identity of each row, -1 for the gallery")
-    add("--fpr", type=rate, nargs="+", default=[trillionpairs.VERIFICATION], metavar="RATE",
+    add("--fpr", type=rate_of_one_digit, nargs="+", default=[trillionpairs.VERIFICATION], metavar="RATE",
         help="false positive rates of verification (default: 1e-9)")
-    add("--identification-fpr", type=rate, nargs="+", default=[trillionpairs.IDENTIFICATION], metavar="RATE",
-        help="false positive rates of identification, among the probes (default: 1e-3)")
+    add("--identification-fpr", type=rate_of_one_digit, nargs="+", metavar="RATE",
+        default=[trillionpairs.IDENTIFICATION], help="false positive rates of identification, among the probes (default: 1e-3)")
     add_network_flags(parser)
     add("--images", metavar="DIR", help="with --model: the folder of the images")
     add("--list", metavar="FILE", help="with --model: the images in the order of the rows, probes first")
