@@ -36,7 +36,8 @@ def parse_arguments(arguments=None):
     add("--fpr", type=rate_of_one_digit, nargs="+", default=[trillionpairs.VERIFICATION], metavar="RATE",
         help="false positive rates of verification (default: 1e-9)")
     add("--identification-fpr", type=rate_of_one_digit, nargs="+", metavar="RATE",
-        default=[trillionpairs.IDENTIFICATION], help="false positive rates of identification, among the probes (default: 1e-3)")
+        default=[trillionpairs.IDENTIFICATION],
+        help="false positive rates of identification, among the probes (default: 1e-3)")
     add_network_flags(parser)
     add("--images", metavar="DIR", help="with --model: the folder of the images")
     add("--list", metavar="FILE", help="with --model: the images in the order of the rows, probes first")
