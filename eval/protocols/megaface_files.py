@@ -62,6 +62,10 @@ def name_of(path, kind, where):
     if len(wanted) < KINDS[kind] or any(part in (".", "..") for part in wanted) or "\0" in path:
         raise Failure(f"{where}: {shown(path)[:200]} is no path of {KINDS[kind]} parts or more, such as "
                       f"{'person/image.png' if kind == 'facescrub' else 'a/b/image.jpg'}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise Failure(f"{where}: {shown(path)[:200]} cannot be a path: it has half of a character") from None
     return "/".join(wanted)
 
 
