@@ -271,7 +271,8 @@ def main(arguments=None):
         from eval.reporting.cmc_roc import write
         print(" and ".join(write(options.picture, curves, "MegaFace, refined" if options.refined else "MegaFace")))
     evaluation = results.of_benchmark(
-        {"name": "megaface", "refined": options.refined, "protocol": protocol, "seed": options.seed},
+        {"name": "megaface", "refined": options.refined, "protocol": protocol, "seed": options.seed,
+         "sizes": sorted({one.number for one in sets}), "fars": sorted(set(options.fars))},
         values, {"path": os.path.abspath(options.root), "features": os.path.abspath(options.features),
                  "algorithm": options.algorithm, "probes": len(probes.names), "genuine_pairs": len(pairs.scores),
                  "sets": [f"{one.number}_{one.set}" for one in sets]},

@@ -95,7 +95,8 @@ def main(arguments=None):
           f"at FPR 1e-09 {row[1]}", flush=True)
     values = {key: found[key] for key in ("tpr", "identification", "thresholds", "identification_thresholds", "rank1")}
     evaluation = results.of_benchmark(
-        {"name": "trillionpairs", "identification": READING}, values,
+        {"name": "trillionpairs", "identification": READING, "fpr": sorted(set(options.fpr)),
+         "identification_fpr": sorted(set(options.identification_fpr))}, values,
         {"path": os.path.abspath(options.features), "labels": os.path.abspath(options.labels),
          **{key: found[key] for key in ("probes", "gallery", "genuine_pairs", "impostor_pairs")}},
         network and network.checkpoint, (not options.no_flip) if network else None, network and network.engine)
