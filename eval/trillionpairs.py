@@ -60,7 +60,7 @@ def write_features(options):
     """Write the feature file, unless it is there, and return the network."""
     listed = submission.read_list(options.list)
     if not os.path.isdir(options.images):
-        raise Failure(f"{shown(options.images)} is no folder: name that of the images with --images")
+        raise Failure(f"{shown(options.images)} is no folder: name the folder of the images with --images")
     if options.labels:
         trillionpairs.read_labels(options.labels, len(listed.names))
     network = network_of(options)

@@ -25,7 +25,7 @@ KINDS = {"facescrub": 2, "megaface": 3}
 """The kinds of images, with the parts of a path that count."""
 LAYOUT = ("MegaFace's folder has data/ (facescrub_lst, megaface_lst and the noise lists) and templatelists/ "
           "(facescrub_features_list.json, megaface_features_list.json_N_SET)")
-LARGEST = 1 << 29  # bytes of a list: that of a million distractors has about 100 MB
+LARGEST = 1 << 29  # bytes of a list; a list of a million distractors has about 100 MB
 _SET = re.compile(r"megaface_features_list\.json_([1-9][0-9]{0,8})_([0-9]{1,9})")
 
 

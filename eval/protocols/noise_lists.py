@@ -80,8 +80,8 @@ def matched(noise, names, what):
         endings = [os.path.splitext(name)[1] for name in (example or "", own or "")]
         if hint and endings[0] != endings[1]:
             hint += f"; the endings {shown(endings[0])} and {shown(endings[1])} differ"
-        print(f"note: no name of {shown(noise.path)} matches {what}{hint}. The results are not those of the refined "
-              "protocol", file=sys.stderr, flush=True)
+        print(f"note: no name of {shown(noise.path)} matches {what}{hint}. These results do not follow the "
+              "refined protocol", file=sys.stderr, flush=True)
     return found
 
 
