@@ -156,6 +156,8 @@ def outputs(classifiers, features):
 
 def classify(options, stage, names, templates, ranked, train, test, folder):
     """Carry out the stages that train classifiers."""
+    if options.context:  # read before the classifiers are trained, because the features may be damaged
+        context_names, features, _ = from_embeddings(options.context, options.root, train, test, one_each=True)
     classifiers = trained(options, templates, train, names, folder, "network",
                           range(options.seed, options.seed + options.networks))
     clips = [names[row] for row in ranked.tolist()]
@@ -164,7 +166,6 @@ def classify(options, stage, names, templates, ranked, train, test, folder):
         stage("map_ensemble", clips, lambda places: outputs(classifiers, templates[ranked[places]]))
     if not options.context:
         return
-    context_names, features, _ = from_embeddings(options.context, options.root, train, test, one_each=True)
     context = trained(options, features, train, context_names, folder, "context", [options.seed])
     listed, tested, faces = iqiyi.clips_of(train), iqiyi.clips_of(test), set(names)
     others = np.array([row for row, name in enumerate(context_names)
@@ -190,8 +191,9 @@ def main(arguments=None):
                       f"{iqiyi_files.TEST}")
     train_path, test_path = (os.path.join(options.root, name) for name in (iqiyi_files.TRAIN, iqiyi_files.TEST))
     train, test = iqiyi_files.read_truth(train_path), iqiyi_files.read_truth(test_path)
-    for path in filter(None, (options.embeddings, options.context)):
-        FrameEmbeddings(find_under(path, options.root), "names", path == options.context)  # before long work
+    for path in filter(None, (options.embeddings, options.context)):  # before long work
+        file = FrameEmbeddings(find_under(path, options.root), "names", path == options.context)
+        iqiyi.check_names(file.names.tolist(), train, test, file.path)
     network = network_of(options) if options.model else None
     folder = folder_of(options)
     with alone(folder, "name another one with --output") if network or options.networks else contextlib.nullcontext():

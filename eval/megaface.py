@@ -28,7 +28,7 @@ from eval.reporting import results
 from eval.reporting.paper_numbers import paper
 from runtime import Failure, run_command, shown
 from runtime.files import check_folder_of
-from runtime.flags import number, rate
+from runtime.flags import number, rate_of_one_digit
 
 OURS = {("small", False): "CASIA, R50, ArcFace", ("small", True): "CASIA, R50, ArcFace, R",
         ("large", False): "MS1MV2, R100, ArcFace", ("large", True): "MS1MV2, R100, ArcFace, R"}
@@ -66,7 +66,8 @@ def parse_arguments(arguments=None):
     add("--refined", action="store_true", help="apply the noise lists")
     add("--seed", type=number, default=0, help="draws the noise of noisy probes' features (default 0)")
     add("--sizes", type=sizes, metavar="N,N,…", help="numbers of distractors (default: all in templatelists/)")
-    add("--fars", type=rate, nargs="+", default=list(megaface.FARS), metavar="FAR", help="default: 1e-1 to 1e-6")
+    add("--fars", type=rate_of_one_digit, nargs="+", default=list(megaface.FARS), metavar="FAR",
+        help="default: 1e-1 to 1e-6")
     add_network_flags(parser)
     add("--facescrub-images", metavar="DIR", help="images of facescrub_lst (default: ROOT/data/facescrub_images)")
     add("--megaface-images", metavar="DIR", help="images of megaface_lst (default: ROOT/data/megaface_images)")
@@ -270,7 +271,8 @@ def main(arguments=None):
         from eval.reporting.cmc_roc import write
         print(" and ".join(write(options.picture, curves, "MegaFace, refined" if options.refined else "MegaFace")))
     evaluation = results.of_benchmark(
-        {"name": "megaface", "refined": options.refined, "protocol": protocol, "seed": options.seed},
+        {"name": "megaface", "refined": options.refined, "protocol": protocol, "seed": options.seed,
+         "sizes": sorted({one.number for one in sets}), "fars": sorted(set(options.fars))},
         values, {"path": os.path.abspath(options.root), "features": os.path.abspath(options.features),
                  "algorithm": options.algorithm, "probes": len(probes.names), "genuine_pairs": len(pairs.scores),
                  "sets": [f"{one.number}_{one.set}" for one in sets]},

@@ -22,7 +22,7 @@ from eval.reporting import results
 from eval.reporting.paper_numbers import paper
 from runtime import Failure, run_command, shown
 from runtime.files import check_folder_of
-from runtime.flags import rate
+from runtime.flags import rate_of_one_digit
 
 READING = "this project's reading"
 
@@ -33,9 +33,10 @@ def parse_arguments(arguments=None):
     add = parser.add_argument
     add("--features", required=True, metavar="FILE", help="the feature file; with --model it is written")
     add("--labels", metavar="FILE", help="the identity of each row, -1 for the gallery")
-    add("--fpr", type=rate, nargs="+", default=[trillionpairs.VERIFICATION], metavar="RATE",
+    add("--fpr", type=rate_of_one_digit, nargs="+", default=[trillionpairs.VERIFICATION], metavar="RATE",
         help="false positive rates of verification (default: 1e-9)")
-    add("--identification-fpr", type=rate, nargs="+", default=[trillionpairs.IDENTIFICATION], metavar="RATE",
+    add("--identification-fpr", type=rate_of_one_digit, nargs="+", metavar="RATE",
+        default=[trillionpairs.IDENTIFICATION],
         help="false positive rates of identification, among the probes (default: 1e-3)")
     add_network_flags(parser)
     add("--images", metavar="DIR", help="with --model: the folder of the images")
@@ -59,7 +60,7 @@ def write_features(options):
     """Write the feature file, unless it is there, and return the network."""
     listed = submission.read_list(options.list)
     if not os.path.isdir(options.images):
-        raise Failure(f"{shown(options.images)} is no folder: name that of the images with --images")
+        raise Failure(f"{shown(options.images)} is no folder: name the folder of the images with --images")
     if options.labels:
         trillionpairs.read_labels(options.labels, len(listed.names))
     network = network_of(options)
@@ -94,7 +95,8 @@ def main(arguments=None):
           f"at FPR 1e-09 {row[1]}", flush=True)
     values = {key: found[key] for key in ("tpr", "identification", "thresholds", "identification_thresholds", "rank1")}
     evaluation = results.of_benchmark(
-        {"name": "trillionpairs", "identification": READING}, values,
+        {"name": "trillionpairs", "identification": READING, "fpr": sorted(set(options.fpr)),
+         "identification_fpr": sorted(set(options.identification_fpr))}, values,
         {"path": os.path.abspath(options.features), "labels": os.path.abspath(options.labels),
          **{key: found[key] for key in ("probes", "gallery", "genuine_pairs", "impostor_pairs")}},
         network and network.checkpoint, (not options.no_flip) if network else None, network and network.engine)

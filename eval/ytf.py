@@ -115,8 +115,8 @@ def main(arguments=None):
     values = ytf.evaluate(used, templates, rows)
     note = ytf.note_of(used)
     left_out = len(splits.issame) - len(used.issame)
-    print(f"[ytf]videos: {len(there)} of {about['frames']} frames"
-          + (f"; {left_out} pairs of {len(missing)} videos without a usable frame are left out" if missing else ""))
+    print(f"[ytf]videos: {len(there)}, with {about['frames']} frames"
+          + (f"; videos without a usable frame: {len(missing)}; {left_out} pairs are left out" if missing else ""))
     print(f"[ytf]Accuracy: {values['accuracy']:1.5f}+-{values['std']:1.5f}")
     if not used.consecutive:
         print(f"[ytf]Accuracy with folds by lines: {values['accuracy_by_lines']:1.5f}")

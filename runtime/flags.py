@@ -29,6 +29,15 @@ def rate(text):
     return value
 
 
+def rate_of_one_digit(text):
+    """Read a rate that its key in results tells exactly, such as 5e-4, and not 1.4e-3, whose key would be 1e-03."""
+    value = rate(text)
+    if float(f"{value:.0e}") != value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate of one digit, such as 1e-3 or 5e-4; results would "
+                                         f"call it {value:.0e}")
+    return value
+
+
 def cosine(text):
     """Read a cosine similarity, −1 to 1."""
     try:

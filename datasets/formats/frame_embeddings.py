@@ -49,7 +49,12 @@ class FrameEmbeddings:
         names = self._archive.read(key, "US")
         counts = np.ones(len(names), np.int64) if one_each and "counts" not in self._archive.names else \
             self._archive.read("counts", "iu")
-        self.names = np.char.decode(names, "utf-8", "replace") if names.dtype.kind == "S" else names
+        self.names = np.char.decode(names, "utf-8", "surrogateescape") if names.dtype.kind == "S" else names
+        try:
+            for name in self.names.tolist():
+                name.encode("utf-8", "surrogateescape")
+        except (ValueError, SystemError):  # half of a character, or a number that is none
+            raise self._archive.damaged(f"one of its {key} is no text") from None
         if not self.frames or not self.dimension or not len(names):
             raise self._archive.damaged(f"it has {len(names)} {key} and {self.frames} embeddings of {self.dimension} "
                                         "numbers")

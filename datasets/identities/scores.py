@@ -10,8 +10,11 @@ matrices, and the exact form is computed for a few thousand pairs.
 """
 import numpy as np
 
+from runtime import Failure
+
 UNIT = 2.0 ** -24  # half of float32's relative spacing: the error of one rounding
 CHUNK = 2048  # pairs whose exact scores are computed at a time: 8 MB for 512 numbers in float64
+LONGEST = 1e18  # of a vector: 4 · 1e36 and sums of such are within float32's 3e38
 BLOCK = 8192  # vectors whose norms are computed at a time
 
 
@@ -131,6 +134,11 @@ class Distance(Score):
     most : int
         How many columns of a row can matter. For example, 10 when the ten nearest are asked for.
 
+    Raises
+    ------
+    Failure
+        A vector is longer than 1e18: its squared distances do not fit into float32.
+
     Attributes
     ----------
     far : int
@@ -141,6 +149,10 @@ class Distance(Score):
         super().__init__(rows, columns)
         self._row_norms, self._column_norms = _norms(rows), _norms(columns)
         longest = self._row_norms.max(initial=0)
+        if max(longest, self._column_norms.max(initial=0)) > LONGEST:
+            raise Failure(f"an embedding has a length of {max(longest, self._column_norms.max(initial=0)):.0e}, and "
+                          f"squared distances are computed up to {LONGEST:.0e}: it is damaged, or its network had "
+                          "diverged")
         usual = max(longest, np.median(self._column_norms) if len(columns) else 0)
         # |b| > R + 2|a| puts b more than R + |a| away from a, and no column of norm R or less is so far.
         self._far = self._column_norms > 2.01 * usual + 2.01 * longest

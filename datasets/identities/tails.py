@@ -146,7 +146,7 @@ class _Best:
         """Return `Found.best` and `Found.places`."""
         if self.most:
             self._drop()
-        _, rows, columns = (array.astype(np.int64) for array in self.candidates.joined())
+        rows, columns = (array.astype(np.int64) for array in self.candidates.joined()[1:])
         values = self.score.exact(rows, columns)
         order = np.lexsort((columns, -values, rows))
         rank = np.arange(len(order)) - np.searchsorted(rows[order], rows[order])

@@ -48,7 +48,7 @@ def tar_strict(genuine, threshold):
 def tar_first_above(genuine, threshold):
     """Return the true accept rate at the first point of the ROC curve above the given false accept rate.
 
-    Parameters and result are those of `tar_strict`. A genuine pair of the same score counts. Where no two scores are
+    Parameters and result are as for `tar_strict`. A genuine pair of the same score counts. Where no two scores are
     equal, both are the same.
     """
     return float(np.mean(genuine >= threshold)) if len(genuine) else float("nan")

@@ -39,7 +39,9 @@ def read_truth(path):
         fields = line.decode("utf-8", "surrogateescape").split()
         if not fields:
             continue
-        if b"\0" in line or not re.fullmatch("[0-9]{1,9}", fields[0], re.ASCII):
+        if b"\0" in line:
+            raise Failure(f"{path}: line {number} has a zero byte: this is no text file; each line has {FORM}")
+        if not re.fullmatch("[0-9]{1,9}", fields[0], re.ASCII):
             raise Failure(f"{path}: line {number} begins with {quoted(fields[0][:40])}; each line has {FORM}")
         identity = int(fields[0])
         if identity in found:
@@ -51,10 +53,13 @@ def read_truth(path):
 
 
 def write_submission(path, rankings):
-    """Write rankings, dict of identity to clips, in the form of the ground truth; whole or not at all."""
-    with whole_file(path, "w") as file:
+    """Write rankings, dict of identity to clips, in the form of the ground truth; whole or not at all.
+
+    A name has the bytes that it has in the ground truth, also where they are no UTF-8.
+    """
+    with whole_file(path) as file:
         for identity, clips in rankings.items():
-            file.write(" ".join([str(identity), *clips]) + " \n")
+            file.write((" ".join([str(identity), *clips]) + " \n").encode("utf-8", "surrogateescape"))
 
 
 def _stem(name):

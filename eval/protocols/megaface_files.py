@@ -25,7 +25,7 @@ KINDS = {"facescrub": 2, "megaface": 3}
 """The kinds of images, with the parts of a path that count."""
 LAYOUT = ("MegaFace's folder has data/ (facescrub_lst, megaface_lst and the noise lists) and templatelists/ "
           "(facescrub_features_list.json, megaface_features_list.json_N_SET)")
-LARGEST = 1 << 29  # bytes of a list: that of a million distractors has about 100 MB
+LARGEST = 1 << 29  # bytes of a list; a list of a million distractors has about 100 MB
 _SET = re.compile(r"megaface_features_list\.json_([1-9][0-9]{0,8})_([0-9]{1,9})")
 
 
@@ -62,6 +62,10 @@ def name_of(path, kind, where):
     if len(wanted) < KINDS[kind] or any(part in (".", "..") for part in wanted) or "\0" in path:
         raise Failure(f"{where}: {shown(path)[:200]} is no path of {KINDS[kind]} parts or more, such as "
                       f"{'person/image.png' if kind == 'facescrub' else 'a/b/image.jpg'}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise Failure(f"{where}: {shown(path)[:200]} cannot be a path: it has half of a character") from None
     return "/".join(wanted)
 
 

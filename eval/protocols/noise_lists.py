@@ -78,10 +78,10 @@ def matched(noise, names, what):
         example, own = next(iter(sorted(noise.names)), None), names[0] if names else None
         hint = f": it has names such as {shown(example)}, and {what} are called {shown(own)}" if example and own else ""
         endings = [os.path.splitext(name)[1] for name in (example or "", own or "")]
-        if endings[0] != endings[1]:
+        if hint and endings[0] != endings[1]:
             hint += f"; the endings {shown(endings[0])} and {shown(endings[1])} differ"
-        print(f"note: no name of {shown(noise.path)} matches {what}{hint}. The results are not those of the refined "
-              "protocol", file=sys.stderr, flush=True)
+        print(f"note: no name of {shown(noise.path)} matches {what}{hint}. These results do not follow the "
+              "refined protocol", file=sys.stderr, flush=True)
     return found
 
 

@@ -154,6 +154,20 @@ def test_wrong_usage(arguments):
     assert ended.value.code == 2
 
 
+def test_wrong_context_features_are_told_before_classifiers_are_trained(tmp_path, run, monkeypatch):
+    path = archive(tmp_path)
+    monkeypatch.setattr(iqiyi.clip_classifier, "train", lambda *_, **__: pytest.fail("trained first"))
+    flags = ["--root", tmp_path, "--embeddings", path, "--networks", 1, "--context", "context.npz", "--output",
+             tmp_path / "kept"]
+    names = dict(np.load(path))["names"]
+    np.savez(tmp_path / "context.npz", embeddings=np.ones((3, 2)), names=np.array(["a", "b", "c"]))
+    with pytest.raises(Failure, match="context.npz has none of the 12 training clips"):
+        run(iqiyi, *flags)
+    np.savez(tmp_path / "context.npz", embeddings=np.full((len(names), 2), np.nan), names=names)
+    with pytest.raises(Failure, match="context.npz: the embedding of frame 1 of .* is zero or not finite"):
+        run(iqiyi, *flags)
+
+
 def test_what_is_wrong_is_said_in_one_line(tmp_path, run):
     with pytest.raises(Failure, match="is no folder"):
         run(iqiyi, "--root", tmp_path / "missing", "--embeddings", "clips.npz")

@@ -44,14 +44,15 @@ def rows(table, prefix, fingerprint, flip):
     Returns
     -------
     list of (str, list of float or None)
-        What the row is, and its values in %. Of several of a kind the newest.
+        What the row is, and its values in %. Of several of a kind the newest that lacks the fewest values.
     """
     found = {}
     for one in results.read(results.place(prefix, BENCHMARKS[table])):
         try:
             if one["checkpoint"]["fingerprint"] == fingerprint and one["flip"] is flip:
                 about, values = (_megaface if table == "table6" else _trillionpairs)(one)
-                found[about] = values
+                if values.count(None) <= found.get(about, values).count(None):  # one of other rates replaces none
+                    found[about] = values
         except (KeyError, TypeError, ValueError, AttributeError):  # not as these commands write it
             continue
     return sorted(found.items())

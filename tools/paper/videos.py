@@ -27,8 +27,8 @@ def newest(checkpoint, benchmark, value):
     path = results.place(checkpoint.prefix, benchmark)
     for one in reversed(results.read(path)):
         values, by = one.get("values"), one.get("checkpoint")
-        if isinstance(values, dict) and isinstance(by, dict) and by.get("fingerprint") == checkpoint.fingerprint \
-                and _is_share(values.get(value)):
+        whole = all(isinstance(part, dict) for part in (values, by, one.get("protocol"), one.get("data")))
+        if whole and by.get("fingerprint") == checkpoint.fingerprint and _is_share(values.get(value)):
             print(f"{benchmark}: from {shown(path)}", file=sys.stderr, flush=True)
             return one
     return None
@@ -60,8 +60,8 @@ def add_ytf(found, needs, checkpoint):
     found["YTF"] = {"accuracy": 100 * values["accuracy"], "path": str(data.get("path")),
                     "std": 100 * values["std"] if _is_share(values.get("std")) else None}
     del needs["YTF"]
-    return (f"YTF: single crops, folds by the list {shown(data.get('list'))}; the paper does not say which list it "
-            "read.\n")
+    return (f"Here, YTF: single crops, folds by the list {shown(data.get('list'))}; the paper does not say which list "
+            "it read.\n")
 
 
 def table9(title, checkpoint):
@@ -73,15 +73,18 @@ def table9(title, checkpoint):
         What the column calls the network.
     checkpoint : tools.paper.evaluated.Checkpoint or None
     """
-    evaluation = newest(checkpoint, "iqiyi", "map")
+    # The newest that got farthest: a quick run without classifiers does not hide one with them.
+    evaluation = next(filter(None, (newest(checkpoint, "iqiyi", stage) for stage in reversed(STAGES))), None)
     if evaluation is None:
         return None
     values = {row: 100 * evaluation["values"][name] if _is_share(evaluation["values"].get(name)) else None
               for name, row in STAGES.items()}
     of_paper, protocol = paper("table9"), evaluation.get("protocol") or {}
+    classifiers = (f"classifiers: {shown(protocol['networks'])}, trained for {shown(protocol.get('epochs'))} epochs"
+                   if protocol.get("networks") else "no classifier was trained")
     rows = [[row, f"{map_[0]:g}", cell(values.get(row))] for row, map_ in of_paper["rows"].items()]
     lines = [markdown(["", *of_paper["columns"], f"**here: {title}**"], rows), f"Paper: {of_paper['setting']}.",
-             f"Here: {protocol.get('networks')} classifiers of {protocol.get('epochs')} epochs; ground truth "
+             f"Here: {classifiers}; ground truth "
              f"{shown((evaluation.get('data') or {}).get('path'))}."]
     if None in values.values():
         lines.append(f"{NONE}: eval/iqiyi.py measures it with --networks 2 or more, and --context.")

@@ -24,9 +24,9 @@ def test_a_file_is_read_by_blocks(tmp_path):
 
 
 def test_compressed_files_and_names_of_bytes_are_read(tmp_path):
-    np.savez_compressed(tmp_path / "frames.npz", embeddings=np.ones((2, 3)), names=np.array([b"a", b"b"]))
+    np.savez_compressed(tmp_path / "frames.npz", embeddings=np.ones((2, 3)), names=np.array([b"a", b"b\xff"]))
     file = FrameEmbeddings(tmp_path / "frames.npz", "names", one_each=True)
-    assert file.names.tolist() == ["a", "b"] and file.counts.tolist() == [1, 1]
+    assert file.names.tolist() == ["a", "b\udcff"] and file.counts.tolist() == [1, 1]
     assert np.concatenate(list(file.blocks())).tolist() == np.ones((2, 3)).tolist()
 
 
@@ -38,6 +38,9 @@ def test_compressed_files_and_names_of_bytes_are_read(tmp_path):
     ({"counts": None}, "no array 'counts'"),
     ({"videos": None}, "no array 'videos'"),
     ({"videos": np.array([1, 2, 3])}, "its videos are int64"),
+    ({"videos": np.array(["a", "b", "\ud800"])}, "one of its videos is no text"),
+    ({"videos": np.array([97, 98, 0x110000], np.uint32).view("U1")}, "one of its videos is no text"),
+    ({"embeddings": np.asfortranarray(np.ones((6, 2), np.float32))}, "in the order of Fortran"),
     ({"videos": np.array(["a", None, {}], dtype=object)}, "its videos are object"),
     ({"embeddings": np.zeros((0, 2), np.float32), "counts": np.array([0, 0, 0])}, "0 embeddings"),
     ({"embeddings": np.ones((6, 2), np.int32)}, "its embeddings are int32"),

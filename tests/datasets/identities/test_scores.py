@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from datasets.identities import scores
+from runtime import Failure
 
 
 @pytest.mark.parametrize("kind", ["cosine", "distance"])
@@ -47,3 +48,11 @@ def test_columns_far_away_are_left_out_of_the_quick_form():
     assert made.bound < 1e-4 < scores.Distance(rows, columns, 30).bound  # all 30 can be asked for, so none is left out
     columns[5] *= 3  # between the others and those far away
     assert scores.Distance(rows, columns, 10).far == 0
+
+
+def test_vectors_whose_squared_distances_do_not_fit_are_refused():
+    rows, columns = np.ones((2, 4), np.float32), np.ones((3, 4), np.float32)
+    scores.Distance(rows, columns * np.float32(1e17), 1)
+    for long in ((rows * np.float32(1e19), columns), (rows, columns * np.float32(1e19))):
+        with pytest.raises(Failure, match="an embedding has a length of 2e.19"):
+            scores.Distance(*long, 1)

@@ -20,7 +20,7 @@ def test_an_identity_may_have_very_many_clips_or_none(tmp_path):
 
 @pytest.mark.parametrize(("content", "reason"), [
     (b"", "is empty"), (b"\n \n", "is empty"), (b"1 a\nb c\n", "line 2 begins with b"), (b"-1 a\n", "line 1"),
-    (b"1 a\n2 b\n1 c\n", "line 3 is a second line of identity 1"), (b"1 a\0b\n", "line 1"),
+    (b"1 a\n2 b\n1 c\n", "line 3 is a second line of identity 1"), (b"1 a\0b\n", "line 1 has a zero byte"),
     (b"\x89PNG\r\n\x1a\n", "line 1"), (b"9999999999 a\n", "line 1")])
 def test_another_form_is_refused(tmp_path, content, reason):
     (tmp_path / "gt.txt").write_bytes(content)
@@ -50,3 +50,9 @@ def test_clips_are_folders_or_video_files(tmp_path):
         ["a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4"], 1)
     with pytest.raises(Failure, match="has no clips"):
         iqiyi_files.clips_in(str(tmp_path / "clips"), [])
+
+
+def test_a_name_of_odd_bytes_is_submitted_as_it_is_in_the_ground_truth(tmp_path):
+    (tmp_path / "gt.txt").write_bytes(b"1 a\xff.mp4 b.mp4 \n")
+    iqiyi_files.write_submission(tmp_path / "sub.txt", iqiyi_files.read_truth(tmp_path / "gt.txt"))
+    assert (tmp_path / "sub.txt").read_bytes() == b"1 a\xff.mp4 b.mp4 \n"

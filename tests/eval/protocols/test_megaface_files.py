@@ -43,6 +43,9 @@ def test_wrong_lists(root):
         path.write_text(content)
         with pytest.raises(Failure, match="two lists of the same length"):
             files.read_template_list(path, "megaface")
+    path.write_text('{"id": [1], "path": ["a/b/\\ud800.jpg"]}')
+    with pytest.raises(Failure, match=r"json_5_1: a/b/\\ud800.jpg cannot be a path"):
+        files.read_template_list(path, "megaface")
     for line in ("x.png", "a/../b.png/..", ""):
         (root / "data" / "facescrub_lst").write_text(f"{line}\n")
         with pytest.raises(Failure, match="no path of 2 parts|is empty"):
