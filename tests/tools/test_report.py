@@ -124,6 +124,28 @@ def test_an_entry_that_cannot_be_read_is_said(run_of_page, change):
     assert page.text.count("An entry of this file cannot be read.") == 1 and "99.83" in page.text
 
 
+def test_what_the_command_for_ijb_keeps_is_readable(run_of_page):
+    """Its curve is drawn. Lists would be hundreds of characters in one line and push the values out of a phone's width.
+    """
+    path = run_of_page / "evaluations" / "ijbc.json"
+    kept = json.loads(path.read_text())
+    kept["evaluations"][0]["values"] = {
+        "tar": {"1e-04": None}, "roc": {"far": [1e-6, 1e-3, 1], "tar": [0.5, 0.7, 1]}, "one_gallery": None,
+        "reason": {"one_gallery": "no mate", "tar": "one kind"}, "accuracies": [0.5] * 10,
+        "mean_of_two": {"galleries": [{"hits": {"1": 12}, "threshold": {"1e-02": 0.25}}, {"hits": {"1": 13}}]}}
+    kept["evaluations"][0]["reasons"] = {"one_gallery": "no mate", "tar": "one kind"}
+    path.write_text(json.dumps(kept))
+    page = page_of(run_of_page)
+    for said in ("TAR at 1e-04 (one kind) –", "one gallery (no mate) –", "of two galleries, galleries, 1, hits, 1 12",
+                 "galleries, 1, threshold at 1e-02 0.25", "galleries, 2, hits, 1 13", "accuracies 10 values",
+                 "ROC curve of the strict reading"):
+        assert said in page.text, said
+    assert page.text.count("no mate") == 1 and page.tags.count("img") == 7
+    kept["evaluations"][0]["values"]["roc"]["tar"] = [0.5, None, 1]
+    path.write_text(json.dumps(kept))
+    assert "An entry of this file cannot be read." in page_of(run_of_page).text
+
+
 def test_whole_numbers_of_any_size_and_settings_of_any_type(run_of_page):
     """A number that is too large for a float, and a data set that is a number."""
     (run_of_page / "config.json").write_text('{"dataset": 5, "pretrained": "models/a/model,1"}')

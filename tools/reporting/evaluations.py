@@ -18,11 +18,14 @@ TITLES = {"lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CA
 NAMES = {"accuracy": "accuracy", "std": "deviation over the folds", "auc": "AUC", "eer": "equal error rate (EER)",
          "tar": "TAR", "tar_std": "deviation of TAR over the folds", "far": "FAR that came with TAR",
          "xnorm": "mean norm of the embeddings", "tar_strict": "TAR, strict", "rank": "rank", "rank_strict":
-         "rank, ties against the probe", "tpir": "TPIR", "map": "MAP", "tpr": "TPR",
+         "rank, ties against the probe", "tpir": "TPIR", "tpir_strict": "TPIR, strict", "map": "MAP", "tpr": "TPR",
          "identification": "identification", "one_gallery": "one gallery", "mean_of_two": "mean of two galleries",
          "by_distractors": "distractors"}
 APART = ("intervals", "subgroups", "comparison")
 """Values that have a place of their own on the page."""
+LEFT_OUT = ("roc", "ap", "reason")
+"""A curve, which is drawn; a number for each of thousands of identities; reasons, which stand beside what is null."""
+NO_SHARES = frozenset(("xnorm", "threshold", "thresholds", "identification_thresholds"))
 ARCFACE = re.compile("ArcFace")
 HARDEST = 8  # pairs of either kind
 
@@ -33,13 +36,18 @@ def _is_number(value):
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def shown_value(value, name=""):
-    """Return a value as text: shares in %, other numbers as they are, a dash for what cannot be computed."""
+def shown_value(value, keys=()):
+    """Return a value as text: shares in %, other numbers as they are, a dash for what cannot be computed.
+
+    `keys` lead to the value. Of a list its length is told, such as "10 values".
+    """
     if value is None:
         return "–"
+    if isinstance(value, list):
+        return f"{len(value)} values"
     if not _is_number(value):
         return str(value)[:200]
-    if name != "xnorm" and 0 <= value <= 1 and isinstance(value, float):
+    if not NO_SHARES.intersection(keys) and 0 <= value <= 1 and isinstance(value, float):
         return f"{100 * value:.2f} %"
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"[:200]
 
@@ -53,20 +61,25 @@ def _place(item):
 def rows_of(values, reasons, before=()):
     """Return an evaluation's values as rows of text: (what, value, why there is none).
 
-    Objects within values become rows of their own, such as ``("TAR at 1e-04", "95.60 %", "")``. The file has its keys
-    in alphabetical order; here accuracy comes first.
+    Objects within values become rows of their own, such as ``("TAR at 1e-04", "95.60 %", "")``. So do objects in a
+    list, by their number from 1. The file has its keys in alphabetical order; here accuracy comes first. The reason of
+    an object counts for what is null in it.
     """
     rows = []
     for name, value in sorted(values.items(), key=_place):
-        if not before and name in APART:
+        if not before and name in (*APART, *LEFT_OUT):
             continue
-        path = (*before, NAMES.get(name, name))
+        keys = (*before, name)
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            value = {str(number): one for number, one in enumerate(value, 1)}
         if isinstance(value, dict):
-            rows += rows_of(value, reasons, path)
+            rows += rows_of(value, reasons, keys)
         else:
-            what = path[0] + "".join(f" at {part}" if re.fullmatch(r"[0-9]e[-+][0-9]+", part) else f", {part}"
-                                     for part in path[1:])
-            rows.append((what, shown_value(value, name), str(reasons.get(name, ""))[:300] if value is None else ""))
+            what = NAMES.get(keys[0], keys[0]) + "".join(
+                f" at {key}" if re.fullmatch(r"[0-9]e[-+][0-9]+", key) else f", {NAMES.get(key, key)}"
+                for key in keys[1:])
+            reason = next((reasons[key] for key in keys[::-1] if key in reasons), "") if value is None else ""
+            rows.append((what, shown_value(value, keys), str(reason)[:300]))
     return rows
 
 
@@ -175,6 +188,17 @@ def _intervals(values):
             f"({how} {found['unit']}).")
 
 
+def _roc(values):
+    """Return the ROC curve that an evaluation of IJB has in its values, as `far` and `tar`, or None."""
+    if values.get("roc") is None:
+        return None
+    curve = {key: np.array(values["roc"][key], float) for key in ("far", "tar")}
+    far, tar = curve.values()
+    if far.ndim != 1 or far.shape != tar.shape or not np.isfinite([far, tar]).all():
+        raise ValueError("this is no ROC curve")
+    return curve
+
+
 def view(name, evaluation, faces=False):
     """Return one evaluation as the page shows it.
 
@@ -204,7 +228,10 @@ def view(name, evaluation, faces=False):
         "data": os.path.basename(str(evaluation["data"]["path"])), "pairs": evaluation["data"].get("pairs"),
         "rows": rows_of(values, evaluation.get("reasons") or {}), "intervals": _intervals(values),
         "subgroups": _subgroups(values), "comparison": _comparison(values),
-        "histogram": None, "hardest": None, "no_pairs": "", "curve": None}
+        "histogram": None, "hardest": None, "no_pairs": "", "curve": None, "roc": None}
+    curve = _roc(values)
+    if curve:
+        found["roc"] = pictures.rates(f"{TITLES.get(name, name)}, {found['network']}", curve)
     if "pair_angles" in evaluation:
         pairs = Pairs(evaluation, faces)
         found["no_pairs"] = pairs.reason

@@ -5,6 +5,7 @@ import io
 from datasets.formats import images
 from eval.reporting import plots
 from eval.reporting.plots import plt
+from eval.reporting.roc_picture import draw_roc
 
 WIDTH = 7.0  # inches; the page shows them as wide as there is room
 
@@ -63,6 +64,13 @@ def mean_angles(trace):
 def roc(curves):
     """Draw ROC curves (`eval.reporting.plots.roc_figure`)."""
     return of_figure(plots.roc_figure(curves))
+
+
+def rates(title, curve):
+    """Draw a ROC curve over rates that span decades, as Figure 9 does (`eval.reporting.roc_picture.draw_roc`)."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.6), constrained_layout=True)
+    draw_roc(axes, title, [("", curve)])
+    return of_figure(figure)
 
 
 def histogram(angles, issame, title):
