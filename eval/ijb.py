@@ -65,6 +65,8 @@ def parse_arguments(arguments=None):
         parser.error("--output belongs to --model")
     if options.output and not options.output.endswith(".npy"):
         parser.error("--output takes a name that ends in .npy")
+    if options.roc and not options.roc.endswith(".png"):
+        parser.error("--roc takes a name that ends in .png")
     return options
 
 

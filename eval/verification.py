@@ -36,7 +36,7 @@ from eval.protocols.targets import DEFAULT_TARGETS, find_targets
 from eval.reporting import calibration, results
 from eval.reporting.summary import report, table_lines
 from eval.reporting.worst_pairs import draw_worst_pairs
-from runtime import ROOT, Failure, run_command
+from runtime import ROOT, Failure, run_command, shown
 from runtime.files import whole_file
 from runtime.flags import positive, rate, span
 
@@ -145,6 +145,14 @@ def _check_places(options, targets):
         if path and (os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.abspath(path)))):
             raise Failure(f"{path}: its folder is not there, or it is a folder itself; make it, or name another file "
                           f"with {flag}")
+    if options.mode and os.path.lexists(options.output) and not os.path.isdir(options.output):
+        raise Failure(f"{shown(options.output)} is no folder: name one with --output, for what --mode {options.mode} "
+                      "writes")
+    names = [name for name, _ in targets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Failure(f"--target has {names.count(twice)} files with the name {shown(twice)}, and results go by the "
+                      "name: rename one, or evaluate each by itself")
     if options.attributes and len(targets) > 1:
         raise Failure(f"{options.attributes} numbers the images of one verification file: name that with --target, "
                       f"which has {len(targets)} here")

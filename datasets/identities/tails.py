@@ -1,8 +1,9 @@
 """The highest of very many scores, exactly, in bounded memory: the best of each row, and the k-th of all.
 
 MegaFace has 3,530 × 1,000,000 scores, Trillion-Pairs 274,000 × 1,580,000: too many to keep. They are computed a block
-at a time by one float32 product. A block takes one comparison for each question: which scores may be among the best of
-their row, and which may be above a threshold of all. The few that may be are kept with their places.
+at a time by one float32 product. Of a block, the highest score of each row is taken first. It tells which rows may have
+a score among the best of their row, or above a threshold of all. In these few rows the scores that may count are kept
+with their places.
 
 The results are exact although the product is not. A float32 score differs from the exact one by at most a known bound
 (`datasets.identities.scores`). All that lies within the bound of a decision is computed again in float64 by the
@@ -25,7 +26,7 @@ from runtime import Failure, cores
 
 ROWS, COLUMNS = 4096, 512  # of a block: 8 MB
 TAIL = 1 << 20  # a k-th largest up to this one is found by keeping all that are larger
-ROOM = 1 << 20  # candidates that are kept at least before the worse ones are dropped
+ROOM = 1 << 17  # candidates that are kept at least before the worse ones are dropped
 MOST = 1 << 26  # candidates of one threshold in memory: 800 MB
 SAMPLE = 1 << 22  # scores by which thresholds farther down are estimated
 
@@ -87,13 +88,21 @@ def _above(value):
     return np.nextafter(np.float32(value), np.float32(np.inf))
 
 
-def _pick(block, mask, top, left):
-    """Return the scores of a block that a mask chooses, with their rows and columns; None where there are none."""
+def _rows_of(block, places):
+    """Return rows of a block: a copy, or the block itself where all are meant."""
+    return block if len(places) == len(block) else block[places]
+
+
+def _pick(block, mask, places, left):
+    """Return the scores of a block that a mask chooses, with their rows and columns; None where there are none.
+
+    `places` are the numbers of the block's rows, `left` is the number of its first column.
+    """
     chosen = np.flatnonzero(mask)
     if not len(chosen):
         return None
     rows, columns = np.divmod(chosen, block.shape[1])
-    return block.reshape(-1)[chosen], (rows + top).astype(np.int32), (columns + left).astype(np.int32)
+    return block.reshape(-1)[chosen], places[rows].astype(np.int32), (columns + left).astype(np.int32)
 
 
 class _Best:
@@ -104,14 +113,19 @@ class _Best:
         self.limits = np.full(len(score.rows), -np.inf, np.float32)
         self.candidates = _Candidates()
 
-    def look(self, block, top, left):
-        """Return what `take` needs of a block. Several threads may look at the same time, but for the first columns."""
+    def look(self, block, peaks, top, left):
+        """Return what `take` needs of a block whose rows have these highest scores.
+
+        Several threads may look at the same time, but for the first columns.
+        """
         limits = self.limits[top:top + len(block)]
         width = block.shape[1]
         if left == 0 and width >= self.most:
             kth = np.partition(block, width - self.most, axis=1)[:, width - self.most].astype(np.float64)
             limits[:] = _below(kth - 2 * self.score.bound)
-        return _pick(block, block >= limits[:, None], top, left)
+        rows = np.flatnonzero(peaks >= limits)
+        part = _rows_of(block, rows)
+        return _pick(part, part >= limits[rows, None], rows + top, left)
 
     def take(self, seen):
         self.candidates.add(seen)
@@ -154,14 +168,16 @@ class _Window:
         self.low, self.high, self.above = np.float32(low), np.float32(high), 0
         self.candidates = _Candidates()
 
-    def look(self, block, top, left):
-        """Return what `take` needs of a block. Several threads may look at the same time."""
-        mask, above = block >= self.low, 0
+    def look(self, block, peaks, top, left):
+        """Return what `take` needs of a block, as `_Best.look`. Several threads may look at the same time."""
+        rows = np.flatnonzero(peaks >= self.low)
+        part = _rows_of(block, rows)
+        mask, above = part >= self.low, 0
         if np.isfinite(self.high):
-            below = block <= self.high
-            above = block.size - np.count_nonzero(below)
+            below = part <= self.high
+            above = part.size - np.count_nonzero(below)
             mask &= below
-        return above, _pick(block, mask, top, left)
+        return above, _pick(part, mask, rows + top, left)
 
     def take(self, seen):
         self.above += seen[0]
@@ -222,7 +238,8 @@ def _see(score, left, takers, progress):
             part = left[top:top + ROWS]
             block = own.room[:len(part) * len(right)].reshape(len(part), len(right))
             np.matmul(part, right.T, out=block)
-            yield [taker.look(block, top, first) for taker in takers]
+            peaks = block.max(axis=1)
+            yield [taker.look(block, peaks, top, first) for taker in takers]
 
     def take(seen):
         for one in seen:

@@ -15,6 +15,7 @@ import io
 import math
 import os
 import re
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ TARGETS = {"IJBB": ("S1", "S2"), "IJBC": ("G1", "G2")}
 CHUNK = 1 << 24  # bytes of a file in memory, about 1.3 million pairs
 INTEGER = re.compile("-?[0-9]{1,18}")
 NUMERIC = b"-0123456789 \t\r\n"  # all that a file of whole numbers consists of
+LARGEST_SCORE = float(np.finfo(np.float32).max)
 TABLE = 1 << 24  # numbers of templates up to here are looked up in a table
 
 
@@ -146,7 +148,7 @@ def _rows_of_images(path, kind, columns, form):
             row = [float(field) if kind is float else int(INTEGER.fullmatch(field).group()) for field in fields[1:]]
         except (ValueError, AttributeError):
             row = [math.nan]
-        if not all(map(math.isfinite, row)):
+        if not all(map(math.isfinite, row)) or (kind is float and abs(row[-1]) > LARGEST_SCORE):
             raise Failure(f"{shown(path)}: line {number} has a column that is no {'whole ' * (kind is int)}number: "
                           f"{form}")
         names.append(fields[0])
@@ -275,10 +277,13 @@ def read_pairs(path, templates, chunk=CHUNK):
         if lines.translate(None, NUMERIC):
             raise _malformed(path, first, lines, _wrong_pair, PAIR)
         try:
-            # A fourth column, which is empty, holds what is one too many; more than that raises.
-            table = pd.read_csv(io.BytesIO(lines), header=None, names=["first", "second", "same", "more"],
-                                dtype={"first": np.int64, "second": np.int64, "same": np.int64, "more": str},
-                                index_col=False, sep=r"\s+", engine="c", na_filter=False, low_memory=False)
+            # A fourth column, which is empty, holds what is one too many. More than that raises, or warns if all lines
+            # have them.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pd.errors.ParserWarning)
+                table = pd.read_csv(io.BytesIO(lines), header=None, names=["first", "second", "same", "more"],
+                                    dtype={"first": np.int64, "second": np.int64, "same": np.int64, "more": str},
+                                    index_col=False, sep=r"\s+", engine="c", na_filter=False, low_memory=False)
         except pd.errors.EmptyDataError:
             continue
         except (ValueError, OverflowError):  # pandas' ParserError is a ValueError

@@ -16,7 +16,6 @@ from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
 from tqdm import tqdm
 
-from eval.measures.finite import check_finite
 from runtime import Failure, cores, shown
 
 ROWS = 8192  # images in memory: 16 MB at 512-D, and a template has to fit
@@ -26,18 +25,22 @@ SHARE = 1 << 18  # pairs that a thread takes at a time
 
 def _images(rows, plain, mirrored, scores, keep_norms, name):
     """Return the embeddings of images as they count, float32."""
-    found = np.asarray(plain[rows], np.float32)
-    if mirrored is not None:
-        found = found + np.asarray(mirrored[rows], np.float32)
-    check_finite(found, name)
-    if not keep_norms:
-        norms = np.sqrt(np.sum(found ** 2, -1, keepdims=True))
-        empty = np.flatnonzero(norms[:, 0] == 0)
-        if len(empty):
-            raise Failure(f"{shown(name)}: row {rows[empty[0]] + 1} is zero and cannot be normalised: embed that image "
-                          "again, or give --keep-norms")
-        found = found / norms
-    return found if scores is None else found * scores[rows][:, None]
+    def refuse(wrong, what):
+        if wrong.any():
+            raise Failure(f"{shown(name)}: row {rows[np.argmax(wrong)] + 1} {what}")
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        found = np.asarray(plain[rows], np.float32)
+        if mirrored is not None:
+            found = found + np.asarray(mirrored[rows], np.float32)
+        added = " once its mirror image is added" * (mirrored is not None)
+        refuse(~np.isfinite(found).all(axis=1), f"is not finite{added}: embed that image again; a network whose "
+               "training diverged gives such numbers")
+        if not keep_norms:
+            norms = np.sqrt(np.sum(found ** 2, -1, keepdims=True))
+            refuse(norms[:, 0] == 0, "is zero and cannot be normalised: embed that image again, or give --keep-norms")
+            refuse(np.isinf(norms[:, 0]), "is too large to be normalised in float32: embed that image again")
+            found = found / norms
+        return found if scores is None else found * scores[rows][:, None]
 
 
 def _sums(starts, embeddings):
@@ -81,7 +84,7 @@ def embed_templates(images, plain, mirrored=None, keep_norms=False, detector_sco
     Raises
     ------
     Failure
-        An embedding is not finite, or is zero and has to be normalised.
+        An embedding is not finite, is zero or too large and has to be normalised, or a template's sum overflows.
     """
     order = np.lexsort((images.medias, images.templates))  # stable: images of a media stay in the file's order
     templates, medias = images.templates[order], images.medias[order]
@@ -100,6 +103,10 @@ def embed_templates(images, plain, mirrored=None, keep_norms=False, detector_sco
             bounds = media_starts[np.searchsorted(media_starts, first):np.searchsorted(media_starts, last) + 1]
             means = _sums(bounds - first, found) / np.diff(bounds)[:, None].astype(np.float32)
             sums[begin:end] = _sums(np.searchsorted(bounds, starts[begin:end + 1]), means)
+            if not np.isfinite(sums[begin:end]).all():
+                lost = templates[starts[begin + np.argmin(np.isfinite(sums[begin:end]).all(axis=1))]]
+                raise Failure(f"{shown(name)}: the sum over the images of template {lost} is too large for float32: "
+                              "leave out --keep-norms, or embed its images again")
             bar.update(last - first)
             begin = end
     return templates[new_template], normalize(sums, copy=False)

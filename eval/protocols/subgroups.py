@@ -9,6 +9,7 @@ from eval.measures.uncertainty import accuracy_interval
 from runtime import Failure
 
 MOST = 50  # attributes; more are no groups
+BOTH = " / "  # between the two attributes of a group
 FORM = "`identity,attribute` or `image,attribute` in the first line, then a number and an attribute a line"
 
 
@@ -35,7 +36,7 @@ def read_attributes(path, identities):
     ------
     Failure
         The file is missing, has another form, a number that is none of the images or identities, two attributes for
-        one number, or more than 50 attributes.
+        one number, an attribute with " / " in it, or more than 50 attributes.
     """
     by, found, first = "image", {}, True
     for number, line in text.lines(path, strict=True, missing=f"--attributes takes lines of {FORM}"):
@@ -50,6 +51,9 @@ def read_attributes(path, identities):
         if not comma or not attribute or not re.fullmatch("[0-9]{1,9}", name):
             raise Failure(f"{quoted(str(path))}: line {number} reads {quoted(line[:60])}, where {FORM} is expected; "
                           f"for a verification file an {by} is a number")
+        if BOTH in attribute:
+            raise Failure(f"{quoted(str(path))}: line {number} has an attribute with '{BOTH}', which divides the two "
+                          "attributes of a pair in the results: write it otherwise, such as a/b")
         if int(name) >= count:
             raise Failure(f"{quoted(str(path))}: line {number} names {by} {name}, where the verification file has "
                           f"those from 0 to {count - 1}")
@@ -80,7 +84,7 @@ def groups_of(attributes):
     for pair, ends in enumerate(zip(attributes[0::2], attributes[1::2])):
         if None not in ends:
             found.setdefault(tuple(sorted(set(ends))), []).append(pair)
-    return {" / ".join(group): np.array(found[group])
+    return {BOTH.join(group): np.array(found[group])
             for group in sorted(found, key=lambda group: (len(group), group))}
 
 

@@ -90,7 +90,7 @@ def test_windows_files_and_a_probe_without_a_mate(reference, run, tmp_path):
     [], ["--model", "m,1", "--embeddings", "e.npy"], ["--embeddings", "e.npy", "--flip"],
     ["--embeddings", "e.npy", "--output", "o.npy"], ["--model", "m,1", "--mirrored", "m.npy"],
     ["--embeddings", "e.npy", "--mirrored", "m.npy", "--both-halves", "--flip"],
-    ["--embeddings", "e.npy", "--target", "IJBA"]])
+    ["--embeddings", "e.npy", "--target", "IJBA"], ["--embeddings", "e.npy", "--roc", "roc.svg"]])
 def test_wrong_usage(flags, monkeypatch):
     monkeypatch.setattr(checkpoints, "one", lambda model, default=None: (model, 1))
     with pytest.raises(SystemExit) as ended:
@@ -102,7 +102,7 @@ def test_failures_come_before_the_work(reference, run, tmp_path):
     root, target, folder, _ = reference
     flags = ("--root", root, "--target", target)
     for more, message in ((("--embeddings", folder / "e.npy", "--json", tmp_path / "no" / "o.json"), "--json"),
-                          (("--embeddings", folder / "e.npy", "--roc", tmp_path), "--roc"),
+                          (("--embeddings", folder / "e.npy", "--roc", tmp_path / "no" / "o.png"), "--roc"),
                           (("--embeddings", tmp_path / "no.npy"), "no.npy is missing")):
         with pytest.raises(Failure, match=message):
             run(ijb, *flags, *more)

@@ -176,7 +176,8 @@ def test_folds_that_lack_a_kind(models, sets, tmp_path, capsys, issame, flags, s
                                               tmp_path / "out.json", *flags)])
     done = capsys.readouterr()
     check(done.out.splitlines(), "loading .*", *block("own"))
-    assert done.err == (f"[own]note: {said}\n" if said else "")
+    err = re.sub("engine: .*\n", "", done.err)  # said once a process
+    assert err == (f"[own]note: {said}\n" if said else "")
     assert json.loads((tmp_path / "out.json").read_text())["note"] == said
 
 
@@ -240,6 +241,19 @@ def test_results_by_subgroup(models, sets, run, tmp_path):
     assert f"old: {found['subgroups']['old']['accuracy']:1.5f} of 9 pairs (5 genuine), 95% " in named[0]
     with pytest.raises(Failure, match="one verification file"):
         run("--models-root", models, "--data-dir", sets, "--attributes", tmp_path / "a.csv")
+
+
+def test_what_cannot_be_kept_apart_or_written_is_said_before_the_work(models, sets, run, tmp_path, monkeypatch):
+    """Results go by the name of the file: of two files with one name, JSON and --mode would keep the last alone."""
+    monkeypatch.setattr(verification, "Trained", None)
+    shutil.copyfile(sets / "faces" / "agedb_30.bin", sets / "faces" / "lfw.bin")
+    flags = ("--models-root", models, "--data-dir", sets, "--target")
+    with pytest.raises(Failure, match="^--target has 2 files with the name lfw"):
+        run(*flags, f"{sets / 'lfw.bin'},{sets / 'faces' / 'lfw.bin'}")
+    (tmp_path / "out").write_text("")
+    for mode in (1, 2):
+        with pytest.raises(Failure, match=f"out is no folder: .*--mode {mode}"):
+            run(*flags, "lfw", "--mode", mode, "--output", tmp_path / "out")
 
 
 @pytest.mark.parametrize("arguments", [

@@ -163,7 +163,7 @@ def test_verifying(latin, faces, said, environment):
                "--calibrate", "0.1", XDG_CACHE_HOME=os.path.join(latin, "cache"), **environment)
     assert "[tiny]Accuracy-Flip" in out and os.path.isfile(os.path.join(latin, "out", "tiny-worst.png"))
     with open(os.path.join(latin, "out.json"), encoding="utf-8") as file:
-        assert json.load(file)[0]["path"] == os.path.join(latin, "tiny.bin")
+        assert json.load(file)["data"]["path"] == os.path.join(latin, "tiny.bin")
 
 
 @pytest.mark.slow

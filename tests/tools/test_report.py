@@ -124,6 +124,17 @@ def test_an_entry_that_cannot_be_read_is_said(run_of_page, change):
     assert page.text.count("An entry of this file cannot be read.") == 1 and "99.83" in page.text
 
 
+def test_whole_numbers_of_any_size_and_settings_of_any_type(run_of_page):
+    """A number that is too large for a float, and a data set that is a number."""
+    (run_of_page / "config.json").write_text('{"dataset": 5, "pretrained": "models/a/model,1"}')
+    path = run_of_page / "evaluations" / "lfw.json"
+    kept = json.loads(path.read_text())
+    kept["evaluations"].append({**kept["evaluations"][0], "values": {"queries": 10 ** 400}})
+    path.write_text(json.dumps(kept))
+    page = page_of(run_of_page)
+    assert "queries 10,000" in page.text and "Training data 5, after pre-training" in page.text
+
+
 def test_results_of_older_versions_need_the_verification_file(run_of_page):
     path = run_of_page / "evaluations" / "lfw.json"
     kept = json.loads(path.read_text())

@@ -40,7 +40,7 @@ def card(run, data=None, licence=None):
     settings, known = run.settings, dataset_of(run.settings)
     if data is None:
         data = f"{known.name} ({known.images} images of {known.identities} identities as published; {known.source})" \
-            if known else settings.get("dataset") or UNKNOWN
+            if known else str(settings.get("dataset") or UNKNOWN)
         if settings.get("pretrained"):
             data += ", after pre-training that the settings below name and whose data is not known here"
     if licence is None:

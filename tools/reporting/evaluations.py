@@ -28,7 +28,9 @@ HARDEST = 8  # pairs of either kind
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def shown_value(value, name=""):
@@ -39,7 +41,7 @@ def shown_value(value, name=""):
         return str(value)[:200]
     if name != "xnorm" and 0 <= value <= 1 and isinstance(value, float):
         return f"{100 * value:.2f} %"
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"[:200]
 
 
 def _place(item):

@@ -32,7 +32,7 @@ def _training(run):
 def _view(name, evaluation, faces):
     try:
         return evaluations.view(name, evaluation, faces)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):  # the file may be anyone's
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):  # the file may be anyone's
         return None
 
 

@@ -36,7 +36,7 @@ def loss(course):
         handles = [*handles, *other.get_lines()]
     for step in course.rates:
         axes.axvline(step, color="0.6", linewidth=1, linestyle=":")
-    axes.legend(handles=handles, fontsize=8)
+    axes.legend(handles=handles, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
     return of_figure(figure)
 
 

@@ -70,6 +70,14 @@ def test_malformed_pairs_name_their_line(tmp_path, line, chunk):
         ijb_files.read_pairs(path, np.array([1, 2]), chunk)
 
 
+@pytest.mark.filterwarnings("error")
+def test_columns_too_many_in_every_line(tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_bytes(b"1 2 1 0 0\n2 1 0 0 0\n")
+    with pytest.raises(Failure, match="line 1 is malformed"):
+        ijb_files.read_pairs(path, np.array([1, 2]))
+
+
 @given(st.binary(max_size=60), st.integers(1, 40))
 @settings(deadline=None, max_examples=200)
 def test_any_bytes_are_pairs_or_one_line(tmp_path_factory, content, chunk):
@@ -124,7 +132,7 @@ def test_image_files_that_do_not_fit(root, file, old, new, message):
         ijb_files.read_images(paths)
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", "1e999", "--1"])
+@pytest.mark.parametrize("number", ["nan", "inf", "1e999", "--1", "1e39"])
 def test_numbers_have_to_be_finite(root, number):
     paths = ijb_files.layout(root, "IJBC")
     lines = Path(paths.images).read_text().splitlines()

@@ -1,4 +1,6 @@
 """Templates against the original's loop, as the protocol's description has it."""
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -89,8 +91,25 @@ def test_refuses_rows_without_a_direction():
         ijb_templates.embed_templates(images, plain, name="e.npy")
     ijb_templates.embed_templates(images, plain, keep_norms=True)
     plain[1, 2] = np.nan
-    with pytest.raises(Failure, match=r"^e.npy: .*not finite"):
+    with pytest.raises(Failure, match=r"^e.npy: row 2 is not finite: embed"):
         ijb_templates.embed_templates(images, plain, keep_norms=True, name="e.npy")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("size", "mirrored", "keep_norms", "message"), [
+    (1e30, None, False, "row 2 is too large to be normalised"),  # its squares overflow: it would count as zero
+    (1e300, None, False, "row 2 is not finite: "),  # in float32
+    (3e38, 3e38, False, "row 2 is not finite once its mirror image is added: "),
+    (3e38, None, True, "the sum over the images of template 7 is too large for float32"),
+    (3e38, -3e38, True, None)])
+def test_what_overflows_is_refused_in_one_line(size, mirrored, keep_norms, message):
+    images = images_of([5, 7, 7], [1, 2, 2], np.random.RandomState(0))
+    plain, other = np.ones((3, 4)), None if mirrored is None else np.ones((3, 4))
+    plain[1:] = size
+    if mirrored:
+        other[1:] = mirrored
+    with pytest.raises(Failure, match=f"^e.npy: {message}") if message else contextlib.nullcontext():
+        ijb_templates.embed_templates(images, plain, other, keep_norms, name="e.npy")
 
 
 @pytest.mark.parametrize("count", [0, 1, 255, 257, 1000])

@@ -26,7 +26,8 @@ def test_attributes_of_images_and_of_identities(tmp_path):
     ("", "has no attributes"), ("image,attribute\n", "has no attributes"), ("image,attribute\nx,old\n", "line 2"),
     ("0\n", "line 1"), ("0,\n", "line 1"), ("-1,old\n", "line 1"), ("8,old\n", "image 8, where .* from 0 to 7"),
     ("identity,attribute\n4,old\n", "identity 4, where .* from 0 to 3"), ("0,a\n0,b\n", "image 0 a second attribute"),
-    ("9" * 5000 + ",a\n", "line 1"), (b"0,\xff\n", "UTF-8"), ("George,old\n", "an image is a number")])
+    ("9" * 5000 + ",a\n", "line 1"), (b"0,\xff\n", "UTF-8"), ("George,old\n", "an image is a number"),
+    ("0,a\n1,b\n2,a / b\n", "line 3 has an attribute with ' / '")])  # else its pairs would replace those of a and b
 def test_other_files_are_refused_in_a_line(tmp_path, content, said):
     with pytest.raises(Failure, match=f"a.csv.*{said}") as caught:
         attributes_of(tmp_path, content)

@@ -14,6 +14,7 @@ from recognition.config.networks import NETWORKS, network_settings
 from runtime import Failure, mx
 from symbols import get_symbol
 from tests.eval.networks.test_onnx_files import helper, network
+from tools.export import export
 
 ENGINES = [name for name in choice.ENGINES if name != "mxnet"]
 
@@ -159,3 +160,25 @@ def test_a_provider_that_does_not_load(published, cache, monkeypatch):
     monkeypatch.setattr("eval.networks.engines.by_onnxruntime.gpu_providers", lambda: ["CUDAExecutionProvider"])
     with pytest.raises(Failure, match=r"^gpu:0: onnxruntime cannot use it \(CUDAExecutionProvider.*\): install"):
         choice.build(open_model(str(published), 0), "onnxruntime", 4, gpu=0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_exported_network_with_its_scaling_and_without(engine, published, cache, tmp_path):
+    needs(engine)
+    onnx = pytest.importorskip("onnx")
+    images, path = faces(3), str(tmp_path / "y1.onnx")
+    wanted = plain(*open_model(str(published), 0).parts, images)
+    export((str(published), 0), "onnx", str(tmp_path / "y1"), fold=True)
+    model = onnx.load(path)
+    first, second = model.graph.node[:2]
+    for node in model.graph.node[2:]:
+        node.input[:] = ["data" if name == second.output[0] else name for name in node.input]
+    model.graph.node.remove(first)
+    model.graph.node.remove(second)
+    onnx.save(model, str(tmp_path / "cut.onnx"))
+    for name, scale in (("y1", onnx_files.RAW), ("cut", onnx_files.CENTRED)):
+        opened = open_model(str(tmp_path / f"{name}.onnx"), 0)
+        assert opened.onnx.scale == scale
+        found = Embedder(choice.build(opened, engine, 4))(images)
+        # 0.0078125 = 1/128 is this network's scale, and 1/127.5 the one of graphs without: 0.4 % apart.
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=(1e-4 if name == "y1" else 0.05) * np.abs(wanted).max())
