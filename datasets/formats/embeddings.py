@@ -87,7 +87,7 @@ class Archive:
         if dtype.hasobject or dtype.kind not in kinds or len(shape) != dimensions:
             raise ValueError(f"its {name} are {dtype} of shape {shape}")
         if fortran and dimensions > 1:
-            raise ValueError(f"its {name} are in the order of Fortran: save np.ascontiguousarray(…) of them")
+            raise ValueError(f"its {name} of shape {shape} are in the order of Fortran: save np.ascontiguousarray(…)")
         # The header may be followed by nothing: a header of 100 bytes can claim any shape.
         if min(shape, default=1) < 0 or stream.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
             raise ValueError(f"its {name} are cut short")
