@@ -22,8 +22,8 @@ RUN is the folder of the checkpoint. A file is one JSON object:
   - `pair_angles`: the angle of each pair in degrees, as base64 of little-endian float32;
   - `pair_kinds`: which pairs are genuine, as base64 of bits, that of pair 0 the highest of the first byte.
 
-`values` by benchmark: verification files have `accuracy`, `std`, `auc`, `eer`, `tar`, `tar_std`, `far` and `xnorm`, and
-from `eval/verification.py` also `intervals` (`level`, `unit`, and [low, high] by measure), `subgroups` by attribute,
+`values` by benchmark: verification files have `accuracy`, `std`, `auc`, `eer`, `xnorm`, `tar` by FAR (the mean over the
+folds) with `tar_std` and `far`, `tar_strict` by FAR (of all pairs), and from `eval/verification.py` also `intervals` (`level`, `unit`, and [low, high] by measure), `subgroups` by attribute,
 and `comparison` with another checkpoint. YTF has `accuracy`, `std` and `auc`. IJB has `tar` and `tar_strict` by FAR,
 and `one_gallery` and `mean_of_two`, each with `rank` (by k: "1") and `tpir` (by FPIR). MegaFace has `by_distractors`,
 by their number, each with `rank`, `rank_strict`, `tar` and `tar_strict`. Trillion-Pairs has `tpr` and `identification`
@@ -52,6 +52,7 @@ import numpy as np
 
 from eval.measures import angles
 from eval.measures.pairs import FAR
+from eval.measures.rates import rate_key, tar_strict
 from eval.reporting.paper_numbers import of_benchmark as paper_of
 from runtime import ROOT, Failure, environment, shown
 from runtime.files import write_json
@@ -62,7 +63,8 @@ LARGEST = 1 << 26  # bytes of a file of results: room for a thousand evaluations
 PATIENCE = 10  # seconds to wait for another process that adds to the same file; it needs some milliseconds
 
 _VALUES = ("accuracy", "std", "auc", "eer", "tar", "tar_std", "far", "xnorm")
-_REASONS = {"auc": "no_auc", "eer": "no_auc", "tar": "no_tar", "tar_std": "no_tar", "far": "no_far"}
+_REASONS = {"auc": "no_auc", "eer": "no_auc", "tar": "no_tar", "tar_std": "no_tar", "far": "no_far",
+            "tar_strict": "no_auc"}
 
 
 def versions():
@@ -120,8 +122,11 @@ def of_pairs(result, checkpoint, data, note=None, engine=None, further=None):
         Further values, such as `intervals`.
     """
     values = {name: _plain(result[name]) for name in _VALUES}
+    values["tar_strict"] = _plain(tar_strict(-np.asarray(result.distances), result.issame, [FAR])[0])
     reasons = {name: result[_REASONS[name]] if result.get(_REASONS.get(name)) else "it is not finite"
                for name, value in values.items() if value is None}
+    for name in ("tar", "tar_strict"):
+        values[name] = None if values[name] is None else {rate_key(FAR): values[name]}
     between = angles.between(result.embeddings[0::2], result.embeddings[1::2])
     made = of_benchmark({"name": "pairs", "folds": len(result.accuracies), "far": FAR},
                         {**values, **(further or {})}, data, checkpoint, bool(result.flip), engine, reasons, note)
@@ -129,6 +134,11 @@ def of_pairs(result, checkpoint, data, note=None, engine=None, further=None):
                               "thresholds": [_plain(one) for one in result.thresholds]},
             "pair_angles": base64.b64encode(np.asarray(between, "<f4").tobytes()).decode(),
             "pair_kinds": base64.b64encode(np.packbits(result.issame).tobytes()).decode()}
+
+
+def tar_of(values):
+    """Return the TAR at a FAR of 1e-3 of a verification's values, or None."""
+    return values["tar"] and values["tar"][rate_key(FAR)]
 
 
 def of_benchmark(protocol, values, data, checkpoint=None, flip=None, engine=None, reasons=None, note=None):

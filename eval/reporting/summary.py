@@ -2,6 +2,7 @@
 from eval.protocols.comparison import compare, interval_values, intervals, right_of
 from eval.protocols.subgroups import groups_of, of_groups
 from eval.reporting.paper_numbers import of_benchmark
+from eval.reporting.results import tar_of
 from runtime import shown
 
 PAPER = {"table2": ("Table 2", "ArcFace (0.5)"), "table4": ("Table 4", "MS1MV2, R100, ArcFace"),
@@ -121,7 +122,7 @@ def table_lines(evaluated):
         rows.append([f"{shown(name)},{one['checkpoint']['epoch']}" if several else shown(name),
                      percent(values["accuracy"]),
                      "-" if between is None else f"{100 * between[0]:.2f}-{100 * between[1]:.2f}",
-                     *(percent(values[measure]) for measure in ("eer", "tar", "auc")),
+                     *(percent(value) for value in (values["eer"], tar_of(values), values["auc"])),
                      *("-" if value is None else f"{value:.2f}" for value in printed)])
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])

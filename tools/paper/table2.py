@@ -125,7 +125,8 @@ class Run:
                 raise Failure(_last_line(self.path("verification.log")))
         finally:
             _end([process])
-        return {name: {key: values[key] for key in ("accuracy", "std", "auc", "tar", "xnorm")}
+        return {name: {**{key: values[key] for key in ("accuracy", "std", "auc", "xnorm")},
+                       "tar": results.tar_of(values)}
                 for name, values in results.values_by_name(_read(out)).items()}
 
 

@@ -54,6 +54,12 @@ def kept(prefix, name="lfw"):
     return json.loads((prefix.parent / "evaluations" / f"{name}.json").read_text(), parse_constant=pytest.fail)
 
 
+def distances_of(folder):
+    """Return the squared distances and kinds of the pairs that `--mode 2` wrote, by float64 arithmetic."""
+    embeddings = np.load(folder / "lfw-embeddings.npy").astype(np.float64)
+    return np.sum((embeddings[0::2] - embeddings[1::2]) ** 2, axis=1), np.load(folder / "lfw-issame.npy")
+
+
 def test_what_a_file_says(prefix, lfw, tmp_path, capsys):
     verify(f"{prefix},2", lfw, "--mode", 2, "--output", tmp_path)
     done = capsys.readouterr()
@@ -69,10 +75,16 @@ def test_what_a_file_says(prefix, lfw, tmp_path, capsys):
                                  "fingerprint": fingerprint(*load(str(prefix), 2)[1:])}
     assert one["flip"] is True and one["reasons"] == {} and one["note"] is None
     values = one["values"]
-    assert set(values) == {"accuracy", "std", "auc", "eer", "tar", "tar_std", "far", "xnorm", "intervals"}
+    assert set(values) == {"accuracy", "std", "auc", "eer", "tar", "tar_strict", "tar_std", "far", "xnorm",
+                           "intervals"}
     assert f"{values['accuracy']:1.5f}+-{values['std']:1.5f}" == lines["[lfw]Accuracy-Flip"]
     assert f"{values['auc']:1.5f}" == lines["[lfw]AUC"] and f"{values['xnorm']:f}" == lines["[lfw]XNorm"]
-    assert f"{values['tar']:1.5f}+-{values['tar_std']:1.5f} (FAR {values['far']:1.5f})" == lines["[lfw]TAR@FAR=1e-3"]
+    assert set(values["tar"]) == set(values["tar_strict"]) == {"1e-03"}
+    distances, issame = distances_of(tmp_path)
+    thresholds = np.sort(distances[~issame])  # no impostor may be accepted at 1e-3 of ten
+    assert values["tar_strict"]["1e-03"] == np.mean(distances[issame] < thresholds[0])
+    assert lines["[lfw]TAR@FAR=1e-3"] == (f"{values['tar']['1e-03']:1.5f}+-{values['tar_std']:1.5f} "
+                                          f"(FAR {values['far']:1.5f})")
     assert np.mean(one["folds"]["accuracies"]) == pytest.approx(values["accuracy"])
     assert len(one["folds"]["thresholds"]) == 10
     content = lfw.read_bytes()
@@ -91,7 +103,9 @@ def test_what_cannot_be_computed_is_null_with_a_reason(prefix, tmp_path, capsys)
     one, = found["evaluations"]
     assert found["paper"] is None
     assert one["values"]["tar"] is one["values"]["tar_std"] is one["values"]["far"] is one["values"]["auc"] is None
-    assert one["reasons"] == dict.fromkeys(("tar", "tar_std", "far", "auc", "eer"), "the set has no impostor pairs")
+    assert one["values"]["tar_strict"] is None
+    assert one["reasons"] == dict.fromkeys(("tar", "tar_strict", "tar_std", "far", "auc", "eer"),
+                                           "the set has no impostor pairs")
     assert one["note"].startswith("the 10-fold accuracy is not to be trusted: there are no impostor pairs")
 
 
