@@ -59,6 +59,8 @@ def parse_arguments(arguments=None):
         parser.error("--mirrored and --both-halves belong to --embeddings")
     if options.mirrored and options.both_halves:
         parser.error("--both-halves says that --embeddings has the mirror images, too: leave out --mirrored")
+    if options.mirrored and not options.flip:
+        parser.error("--mirrored is used with --flip: give both or neither")
     if options.embeddings and options.flip and not (options.mirrored or options.both_halves):
         parser.error("--flip with --embeddings takes --mirrored or --both-halves")
     if options.embeddings and options.output:

@@ -23,11 +23,12 @@ RUN is the folder of the checkpoint. A file is one JSON object:
   - `pair_kinds`: which pairs are genuine, as base64 of bits, that of pair 0 the highest of the first byte.
 
 `values` by benchmark: verification files have `accuracy`, `std`, `auc`, `eer`, `xnorm`, `tar` by FAR (the mean over the
-folds) with `tar_std` and `far`, `tar_strict` by FAR (of all pairs), and from `eval/verification.py` also `intervals` (`level`, `unit`, and [low, high] by measure), `subgroups` by attribute,
-and `comparison` with another checkpoint. YTF has `accuracy`, `std` and `auc`. IJB has `tar` and `tar_strict` by FAR,
-and `one_gallery` and `mean_of_two`, each with `rank` (by k: "1") and `tpir` (by FPIR). MegaFace has `by_distractors`,
-by their number, each with `rank`, `rank_strict`, `tar` and `tar_strict`. Trillion-Pairs has `tpr` and `identification`
-by FPR. iQIYI-VID has `map`.
+folds) with `tar_std` and `far`, and `tar_strict` by FAR (of all pairs). From `eval/verification.py` they also have
+`intervals` (`level`, `unit`, and [low, high] by measure), `subgroups` by attribute, and `comparison` with another
+checkpoint. YTF has `accuracy`, `std` and `auc`. IJB has `tar` and `tar_strict` by FAR, and `one_gallery` and
+`mean_of_two`, each with `rank` (by k: "1") and `tpir` (by FPIR). MegaFace has `by_distractors`, by their number, each
+with `rank`, `rank_strict`, `tar` and `tar_strict`. Trillion-Pairs has `tpr` and `identification` by FPR. iQIYI-VID has
+`map`.
 
 One evaluation is kept for each checkpoint, epoch, engine, `flip`, protocol and path of the data; a new one replaces an
 older one of the same. So epochs 1 and 2 of a prefix stand beside each other, and an epoch that was trained again

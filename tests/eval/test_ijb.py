@@ -89,6 +89,7 @@ def test_windows_files_and_a_probe_without_a_mate(reference, run, tmp_path):
 @pytest.mark.parametrize("flags", [
     [], ["--model", "m,1", "--embeddings", "e.npy"], ["--embeddings", "e.npy", "--flip"],
     ["--embeddings", "e.npy", "--output", "o.npy"], ["--model", "m,1", "--mirrored", "m.npy"],
+    ["--embeddings", "e.npy", "--mirrored", "m.npy"],
     ["--embeddings", "e.npy", "--mirrored", "m.npy", "--both-halves", "--flip"],
     ["--embeddings", "e.npy", "--target", "IJBA"], ["--embeddings", "e.npy", "--roc", "roc.svg"]])
 def test_wrong_usage(flags, monkeypatch):
