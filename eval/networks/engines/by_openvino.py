@@ -1,10 +1,37 @@
 """The engine `openvino`: on CPUs, in float32."""
+import contextlib
+import ctypes
+import sys
 from collections import deque
 
 import numpy as np
 
 from eval.networks.engines.by_onnx import ByOnnx, module
 from eval.networks.engines.engine import threads
+
+
+class _SignalStack(ctypes.Structure):
+    """The C library's stack_t on Linux."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextlib.contextmanager
+def _signal_stack_kept():
+    """Give this thread its stack for signals back after the block.
+
+    OpenVINO 2026.4 sets one of its own while it prepares a network, and frees its memory later. The next signal, such
+    as Ctrl-C, would then end the process with a segmentation fault.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before, libc = _SignalStack(), ctypes.CDLL(None)
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
 
 
 class ByOpenvino(ByOnnx):
@@ -26,6 +53,11 @@ class ByOpenvino(ByOnnx):
     def __init__(self, file, batch_size):
         super().__init__(file, batch_size)
         openvino = module("openvino")
+        with _signal_stack_kept():
+            self._prepare(openvino, file)
+
+    def _prepare(self, openvino, file):
+        """Compile the network, and run it once."""
         try:
             core = openvino.Core()
             model = core.read_model(file.path)

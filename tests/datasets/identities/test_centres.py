@@ -194,7 +194,7 @@ ROWS, LABELS = np.eye(3, dtype=np.float32), np.arange(3)
     (archive(embeddings=ROWS, labels=LABELS / 2), "labels are float64"),
     (archive(embeddings=ROWS[0], labels=LABELS), "of shape"),
     (archive(embeddings=ROWS[:0], labels=LABELS[:0]), "has 0"),
-    (archive(embeddings=np.asfortranarray(ROWS * 2 + ROWS[::-1]), labels=LABELS), "of shape"),
+    (archive(embeddings=np.asfortranarray(ROWS * 2 + ROWS[::-1]), labels=LABELS), "order of Fortran"),
     (archive(embeddings=ROWS, labels=LABELS, names=np.array(["a"])), "1 names"),
     (archive(embeddings=ROWS, labels=LABELS, names=np.array([Trap()] * 3, object)), "names are object")])
 def test_hostile_files(tmp_path, content, says):

@@ -1,6 +1,8 @@
 """Embeddings of every engine against MXNet's plain graph, for every network of the table; other ONNX files."""
 import functools
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,6 +94,26 @@ def test_layouts_scales_and_fixed_batches(engine, cache, tmp_path):
         np.testing.assert_allclose(embedder.both_flips(images)[0], wanted, rtol=1e-4, atol=1e-5)
     raw = Embedder(choice.build(open_model(path, 0, onnx_files.RAW), engine, 4))(images)
     assert np.abs(raw).max() > 50 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_signals_arrive_beside_an_engine(engine, cache, tmp_path, root):
+    """In a process of its own: a stack for signals that OpenVINO had freed made the next signal end the process."""
+    needs(engine)
+    path = network(tmp_path / "f.onnx", pooled=True)
+    script = ("import os, signal, sys\n"
+              "from eval.networks.engines import choice\n"
+              "from eval.networks.models import open_model\n"
+              "for _ in range(3):\n"
+              "    built = choice.build(open_model(sys.argv[1], 0), sys.argv[2], 4)\n"
+              "seen = []\n"
+              "signal.signal(signal.SIGINT, lambda *_: seen.append(1))\n"
+              "os.kill(os.getpid(), signal.SIGINT)\n"
+              "del built\n"
+              "os.kill(os.getpid(), signal.SIGINT)\n"
+              "print(len(seen))\n")
+    done = subprocess.run([sys.executable, "-c", script, path, engine], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
 
 
 @pytest.mark.parametrize("engine", ENGINES)
